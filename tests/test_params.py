@@ -1,0 +1,59 @@
+import pytest
+
+from studylib import params as params_module
+from studylib.errors import StudyError
+from studylib.params import load_params
+
+
+@pytest.mark.parametrize("scale", ["smoke", "mini", "paper"])
+def test_every_scale_fits_the_schema(scale):
+    assert load_params(scale).scale == scale
+
+
+def test_unknown_key_names_the_key_the_nearest_and_the_file():
+    with pytest.raises(StudyError, match=r"params/smoke.yaml.*'rl.bta'.*did you mean 'beta'"):
+        load_params("smoke", {"rl.bta": 0.1})
+    with pytest.raises(StudyError, match=r"'arms.rl.0.rl.beto'.*did you mean 'beta'"):
+        load_params("smoke", {"arms.rl": [{"method": "grpo", "data": "eureka", "rl": {"beto": 0}}]})
+    with pytest.raises(StudyError, match=r"'sft.lora.zzz'.*known: r, alpha"):
+        load_params("smoke", {"sft.lora": {"zzz": 4, "r": 4, "alpha": 8}})
+    with pytest.raises(StudyError, match=r"unknown key 'sampleing'.*did you mean 'sampling'"):
+        load_params("smoke", {"sampleing": {}})
+
+
+def test_impossible_values_are_named():
+    with pytest.raises(StudyError, match=r"'sampling.top_p' is 1.5.*less than or equal to 1"):
+        load_params("smoke", {"sampling.top_p": 1.5})
+    with pytest.raises(StudyError, match=r"'rl.rollouts' is 1.*greater than or equal to 2"):
+        load_params("smoke", {"rl.rollouts": 1})
+    with pytest.raises(StudyError, match=r"prompts_per_step 5 does not divide into 2"):
+        load_params("smoke", {"rl.prompts_per_step": 5})
+    with pytest.raises(StudyError, match=r"'engine.name' is 'vlm'.*'hf' or 'vllm'"):
+        load_params("smoke", {"engine.name": "vlm"})
+
+
+def test_names_that_point_nowhere_are_refused():
+    arm = [{"method": "grpo", "data": "eureka", "start": "sft_eurka"}]
+    with pytest.raises(StudyError, match=r"'sft_eurka', which is no arm; did you mean 'sft_eureka'"):
+        load_params("smoke", {"arms.two_stage": arm})
+    with pytest.raises(StudyError, match=r"in a circle: rl -> rl"):
+        load_params("smoke", {"arms.rl": [{"method": "grpo", "data": "eureka", "start": "rl"}]})
+    with pytest.raises(StudyError, match=r"no params/smoek.yaml; did you mean 'smoke'"):
+        load_params("smoek")
+
+
+def test_a_stage_names_only_what_it_changes():
+    params = load_params("mini")
+    beta0 = params.arms["rl_beta0"][0].rl
+    assert beta0.beta == 0 and beta0.lr == params.rl.lr
+    assert params.arms["rl"][0].sft is None
+
+
+def test_damaged_params_file_is_one_sentence(tmp_path, monkeypatch):
+    monkeypatch.setattr(params_module, "PARAMS_DIR", tmp_path)
+    (tmp_path / "cut.yaml").write_text("rl: {lr: 1e-5")
+    with pytest.raises(StudyError, match="params/cut.yaml is not YAML"):
+        load_params("cut")
+    (tmp_path / "empty.yaml").write_text("")
+    with pytest.raises(StudyError, match="empty"):
+        load_params("empty")
