@@ -1,0 +1,126 @@
+"""What every trainer shares: the log, the progress line, resumable checkpoints, published weights."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from transformers import TrainerCallback
+
+from studylib.train.encode import language_base
+
+CHECKPOINT_SECONDS = 90  # work that a kill may cost
+Report = Callable[[str], None]
+
+
+def say(line: str) -> None:
+    print(line, flush=True)
+
+
+def last_checkpoint(out: Path) -> Path | None:
+    """The newest complete resumable checkpoint under `out/resume`."""
+    found = [p for p in (out / "resume").glob("checkpoint-*") if (p / "trainer_state.json").exists()]
+    return max(found, key=lambda p: int(p.name.split("-")[1]), default=None)
+
+
+def merged_state(model) -> dict[str, torch.Tensor]:
+    """Full weights of a model by the base's key names, LoRA deltas added, the model itself untouched."""
+    base = language_base(model)
+    if base is model:
+        return model.state_dict()
+    state = {}
+    for name, value in base.state_dict().items():
+        if "lora_" not in name:
+            state[name.replace(".base_layer.", ".")] = value
+    for name, module in base.named_modules():
+        if "lora_A" in dir(module):
+            for adapter in module.active_adapters:
+                key = f"{name}.weight"
+                state[key] = state[key] + module.get_delta_weight(adapter).to(state[key].dtype)
+    return state
+
+
+def publish(model, processor, path: Path) -> None:
+    """Save full weights and processor, loadable by plain AutoModelForImageTextToText and AutoProcessor."""
+    partial = path.with_name(path.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    language_base(model).save_pretrained(partial, state_dict=merged_state(model))
+    processor.save_pretrained(partial)
+    shutil.rmtree(path, ignore_errors=True)
+    partial.rename(path)
+
+
+class Log(TrainerCallback):
+    """Writes one JSON line a logged step to `log.jsonl` and says how far training is.
+
+    A resumed run drops the lines after its checkpoint, so that the file reads as one run.
+    """
+
+    def __init__(self, path: Path, name: str, report: Report):
+        self.path, self.name, self.report = path, name, report
+        self.lines: list[dict] = []
+        self.before = 0.0
+
+    def on_train_begin(self, args, state, control, **kwargs):
+        if self.path.exists():
+            lines = [json.loads(line) for line in self.path.read_text().splitlines()]
+            self.lines = [line for line in lines if line["step"] <= state.global_step]
+        self.path.write_text("".join(json.dumps(line) + "\n" for line in self.lines))
+        self.before = self.lines[-1]["wall"] if self.lines else 0.0
+        self.start, self.first, self.said = time.perf_counter(), state.global_step, 0.0
+
+    def on_log(self, args, state, control, logs=None, **kwargs):
+        if "train_runtime" in logs:
+            return
+        seconds = time.perf_counter() - self.start
+        line = {"step": state.global_step, **logs, "wall": round(self.before + seconds, 3)}
+        self.lines.append(line)
+        with self.path.open("a") as file:
+            file.write(json.dumps(line) + "\n")
+        if seconds - self.said > 10 or state.global_step == state.max_steps:
+            self.said = seconds
+            left = seconds / (state.global_step - self.first) * (state.max_steps - state.global_step)
+            shown = " ".join(f"{key} {line[key]:.3g}" for key in ("loss", "reward", "length") if key in line)
+            self.report(f"{self.name} step {state.global_step}/{state.max_steps} {shown} {left:.0f} s left")
+
+
+class Timed(TrainerCallback):
+    """Asks for a resumable checkpoint every `CHECKPOINT_SECONDS`, only at multiples of `every` steps.
+
+    GRPO may only be cut between generation batches: rollouts in hand are not saved.
+    """
+
+    def __init__(self, every: int = 1):
+        self.every = every
+
+    def on_train_begin(self, args, state, control, **kwargs):
+        self.last = time.perf_counter()
+
+    def on_step_end(self, args, state, control, **kwargs):
+        late = time.perf_counter() - self.last > CHECKPOINT_SECONDS
+        if late and state.global_step % self.every == 0 and state.global_step < state.max_steps:
+            self.last = time.perf_counter()
+            control.should_save = True
+
+
+class Publish(TrainerCallback):
+    """Publishes the weights to `out/<unit>-<n>` after every `every` optimizer steps, and after the last."""
+
+    def __init__(self, out: Path, processor, unit: str, every: int, each: int = 1):
+        self.out, self.processor, self.unit, self.every, self.each = out, processor, unit, every, each
+
+    def on_step_end(self, args, state, control, model=None, **kwargs):
+        if state.global_step % self.every == 0 or state.global_step == state.max_steps:
+            number = -(-state.global_step // self.each)
+            publish(model, self.processor, self.out / f"{self.unit}-{number}")
+
+
+def finish(out: Path, unit: str) -> list[str]:
+    """Drop the resumable state; return the names of the published checkpoints in order."""
+    shutil.rmtree(out / "resume", ignore_errors=True)
+    found = [p for p in out.glob(f"{unit}-*") if not p.name.endswith(".partial")]
+    return [p.name for p in sorted(found, key=lambda p: int(p.name.split("-")[1]))]

@@ -1,0 +1,201 @@
+"""Long-CoT SFT with TRL (paper 2.1): vision frozen, loss on the response only, nothing truncated."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import torch
+from datasets import Dataset
+from torch.utils.data import Sampler
+from trl import SFTConfig, SFTTrainer
+
+from studylib.errors import StudyError
+from studylib.models import add_lora, freeze_vision, load_model, load_processor
+from studylib.params import Sft
+from studylib.train import loop
+from studylib.train.encode import Prompts, forward_inputs, join
+
+
+class LengthGrouped(Sampler):
+    """Row indices in batches of like length; the order depends on the seed and the epoch alone.
+
+    Batches are shuffled, and rows are shuffled before they are sorted within groups of 16 batches. An
+    order drawn from the global generator, as `transformers` does, cannot be resumed in mid-epoch.
+    """
+
+    def __init__(self, lengths: Sequence[int], batch: int, seed: int, groups: int = 16):
+        self.lengths, self.batch, self.seed, self.groups = list(lengths), batch, seed, groups
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def __iter__(self) -> Iterator[int]:
+        draw = torch.Generator().manual_seed(1_000_003 * self.seed + self.epoch)
+        order = torch.randperm(len(self.lengths), generator=draw).tolist()
+        whole = len(order) - len(order) % self.batch
+        order, rest = order[:whole], order[whole:]
+        size = self.batch * self.groups
+        order = [
+            i
+            for start in range(0, whole, size)
+            for i in sorted(order[start : start + size], key=self.lengths.__getitem__)
+        ]
+        batches = [order[start : start + self.batch] for start in range(0, whole, self.batch)]
+        for place in torch.randperm(len(batches), generator=draw).tolist():
+            yield from batches[place]
+        yield from rest
+
+
+class Traces:
+    """Prompts and responses as tensors, made once. Over-long rows are dropped and counted, never cut."""
+
+    def __init__(self, model, processor, rows: Sequence[dict], instruct: bool = True):
+        limit = model.config.get_text_config().max_position_embeddings
+        tokenizer = processor.tokenizer
+        self.pad = tokenizer.pad_token_id
+        texts = [row["trace"] for row in rows]
+        ids = tokenizer(texts, add_special_tokens=False)["input_ids"] if texts else []
+        responses = [r + [tokenizer.eos_token_id] for r in ids]
+        prompts = Prompts(model, processor, rows, instruct)
+        lengths = [len(p.ids) + len(r) for p, r in zip(prompts.items, responses, strict=True)]
+        self.kept = [i for i, length in enumerate(lengths) if length <= limit]
+        self.dropped = len(rows) - len(self.kept)
+        if not self.kept:
+            raise StudyError(f"none of the {len(rows)} traces fits the model's {limit} positions: nothing to train on")
+        self.prompts, self.responses = prompts, responses
+        self.lengths = [lengths[i] for i in self.kept]
+
+    def __len__(self) -> int:
+        return len(self.kept)
+
+    def collate(self, examples: Sequence[dict]) -> dict[str, torch.Tensor]:
+        """Examples {"row": place among the kept} to a batch as `encode.join` makes it, with image features."""
+        chosen = [self.kept[example["row"]] for example in examples]
+        batch = join([self.prompts[i] for i in chosen], [self.responses[i] for i in chosen], self.pad)
+        features = self.prompts.features(chosen)
+        return batch if features is None else {**batch, "image_features": features}
+
+
+def per_trace_loss(log_probs: torch.Tensor, mask: torch.Tensor, traces: int | torch.Tensor) -> torch.Tensor:
+    """Sum over traces of the mean NLL of a trace's tokens, divided by the number of traces in the whole batch.
+
+    log_probs, mask: (B, L). A trace counts once whatever its length, as a response does in GRPO. `traces`
+    spans all micro-batches, so gradient accumulation changes nothing.
+    """
+    return -((log_probs * mask).sum(1) / mask.sum(1)).sum() / traces
+
+
+class TraceTrainer(SFTTrainer):
+    """TRL's SFTTrainer on encoded traces.
+
+    The loss averages per trace over the whole batch. TRL itself averages per token, and for Qwen2.5-VL
+    (`accepts_loss_kwargs = False`) per micro-batch, so that its loss changes with gradient accumulation.
+    """
+
+    def __init__(self, *, traces: Traces, **kwargs):
+        self.traces = traces
+        dataset = Dataset.from_dict({"row": list(range(len(traces)))})
+        super().__init__(train_dataset=dataset, data_collator=traces.collate, **kwargs)
+        self.model_accepts_loss_kwargs = True
+
+    def create_model_card(self, *args, **kwargs) -> None:
+        """No README in a resumable checkpoint."""
+
+    def _get_train_sampler(self, train_dataset=None) -> Sampler:
+        batch = self.args.train_batch_size * self.args.gradient_accumulation_steps * self.args.world_size
+        return LengthGrouped(self.traces.lengths, batch, self.args.seed)
+
+    def _get_num_items_in_batch(self, batch_samples: list, device: torch.device) -> torch.Tensor:
+        count = torch.tensor(sum(len(batch["input_ids"]) for batch in batch_samples), device=device)
+        return self.accelerator.gather(count).sum()
+
+    def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
+        outputs = model(**forward_inputs(inputs), fused_lm_head=True)
+        count = len(inputs["input_ids"]) if num_items_in_batch is None else num_items_in_batch
+        loss = per_trace_loss(outputs.log_probs, outputs.label_mask, count) * self.accelerator.num_processes
+        tokens = outputs.label_mask.sum()
+        self.state.num_input_tokens_seen += int(self.accelerator.gather(tokens).sum())  # survives a resume
+        self._metrics["train"]["token_accuracy"].append(float(outputs.is_top1.sum() / tokens))
+        self._metrics["train"]["tokens"] = [self.state.num_input_tokens_seen]
+        return (loss, outputs) if return_outputs else loss
+
+
+def sft_arguments(config: Sft, out: Path, traces: int, seed: int) -> SFTConfig:
+    """TRL arguments of the paper's SFT: cosine schedule, warm-up as a share of all steps, no truncation."""
+    steps = math.ceil(traces / config.batch_size) * config.epochs
+    return SFTConfig(
+        output_dir=str(out / "resume"),
+        per_device_train_batch_size=config.micro_batch,
+        gradient_accumulation_steps=config.batch_size // config.micro_batch,
+        num_train_epochs=config.epochs,
+        learning_rate=config.lr,
+        lr_scheduler_type="cosine",
+        warmup_steps=round(config.warmup * steps),
+        weight_decay=0.0,
+        optim="adamw_torch_fused",
+        bf16=config.dtype == "bfloat16",
+        use_cpu=not torch.cuda.is_available(),
+        gradient_checkpointing=torch.cuda.is_available(),
+        max_length=None,
+        dataset_kwargs={"skip_prepare_dataset": True},
+        remove_unused_columns=False,
+        dataloader_pin_memory=torch.cuda.is_available(),
+        save_strategy="no",
+        save_total_limit=1,
+        logging_steps=max(1, steps // 200),
+        disable_tqdm=True,
+        report_to=[],
+        seed=seed,
+    )
+
+
+def train_sft(
+    model_path: str | Path,
+    rows: Sequence[dict],
+    out: str | Path,
+    *,
+    config: Sft,
+    seed: int,
+    instruct: bool = True,
+    report: loop.Report = loop.say,
+) -> dict:
+    """Fine-tune the model on rows with a "trace"; publish `out/epoch-1` to `out/epoch-N` and `out/log.jsonl`.
+
+    A run that was cut off goes on from its last checkpoint under `out/resume`. Returns loss, traces, dropped,
+    tokens, seconds and the names of the checkpoints.
+    """
+    out = Path(out)
+    out.mkdir(parents=True, exist_ok=True)
+    processor = load_processor(model_path)
+    model = load_model(model_path)
+    freeze_vision(model)
+    traces = Traces(model, processor, rows, instruct)
+    if config.lora is not None:
+        torch.manual_seed(seed)
+        model = add_lora(model, config.lora)
+    per_epoch = math.ceil(len(traces) / config.batch_size)
+    log = loop.Log(out / "log.jsonl", "SFT", report)
+    trainer = TraceTrainer(
+        model=model,
+        args=sft_arguments(config, out, len(traces), seed),
+        processing_class=processor,
+        traces=traces,
+        callbacks=[log, loop.Timed(), loop.Publish(out, processor, "epoch", per_epoch, per_epoch)],
+    )
+    checkpoint = loop.last_checkpoint(out)
+    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    last = log.lines[-1]
+    return {
+        "loss": last["loss"],
+        "traces": len(traces),
+        "dropped": traces.dropped,
+        "tokens": int(last["tokens"]),
+        "seconds": last["wall"],
+        "checkpoints": loop.finish(out, "epoch"),
+    }
