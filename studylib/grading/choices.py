@@ -1,16 +1,21 @@
 """From what a response states to one of the options: by letter, by the option's text, by its value."""
 
 import re
+from collections.abc import Sequence
+from functools import cached_property
 
 from studylib.grading import numbers
 from studylib.grading.clean import clean, tidy
 
-_LONE = re.compile(r"^[\s\"'(\[{]*([A-Z])[\s\"')\]}.:]*$")
-_LONE_SMALL = re.compile(r"^[\s\"'(\[{]*([a-z])[\s\"')\]}.:]*$")
-_LABEL = re.compile(r"^(?:option|choice|answer|letter)?\s*(?:\(\s*([A-Z])\s*\)|\[([A-Z])\]|([A-Z])\s*[).:](?!\w)|([A-Z])\s*\()", re.I)
-_ANY_LABEL = re.compile(r"\(\s*([A-Z])\s*\)|(?:\b(?:[Oo]ption|[Cc]hoice)\s+\(?)([A-Z])\b\)?")
-_NAMED = re.compile(r"(?<![\w'\\^_{$-])([A-Z])(?![\w'^_}$-])")
-_SEVERAL = re.compile(r"^\(?([A-Z])\)?(?:\s*(?:,|and|or|&|/)\s*\(?([A-Z])\)?)+$")
+_LONE = re.compile(r"^[\s\"'(\[{]*([A-Za-z])[\s\"')\]}.:]*$")
+_LABEL = re.compile(
+    r"^(?:(?:option|choice|answer|letter)\s+)?(?:\(\s*([A-Z])\s*\)|\[([A-Z])\]|([A-Z])\s*[).:,](?!\w)|([A-Z])\s*\("
+    r"|([B-HJ-Z])\s+(?:because|since|as|which|with|for)\b)",
+    re.I,
+)
+_ANY_LABEL = re.compile(r"\(\s*(?:[Oo]ption\s+)?([A-Z])\s*\)|\b(?:[Oo]ption|[Cc]hoice)\s+\(?([A-Z])\b")
+_NEGATION = re.compile(r"\b(?:not|no|never|neither|nor|cannot)\b|n't\b", re.I)
+_STEM = re.compile(r"(?:'s|ies|es|s)$")
 
 
 def letter_of(index: int) -> str:
@@ -23,66 +28,95 @@ def normal(text: str) -> str:
     return re.sub(r"\s+", " ", re.sub(r"[\"'`*{}()]", " ", text)).strip(" .,;:!?")
 
 
-class Options:
-    """The options of one question, read once."""
+def _stems(text: str) -> frozenset[str]:
+    return frozenset(_STEM.sub("", w) if len(w) > 3 else w for w in re.findall(r"[^\W_]+(?:\.\d+)?", text.lower()))
 
-    def __init__(self, choices: list[str], answer: str, answer_type: str | None):
+
+class Options:
+    """The options of one question, read once. `gold` holds the indices that count as right."""
+
+    def __init__(self, choices: Sequence[str], answer: str, answer_type: str | None):
         self.texts = [clean(str(choice)) for choice in choices]
         self.normal = [normal(text) for text in self.texts]
         self.letters = [letter_of(i) for i in range(len(self.texts))]
-        self.gold = self._gold(clean(str(answer)), answer_type)
+        self.gold = self._gold(clean(answer), answer_type)
 
     def _gold(self, answer: str, answer_type: str | None) -> set[int]:
-        """Indices that count as right: the answer's letter, or every option whose text is the answer's."""
+        """The answer's letter, and every option whose text is the same; or every option with the answer's text."""
         by_text = {i for i, text in enumerate(self.normal) if text == normal(answer)}
-        by_letter = {self.letters.index(answer.strip("() ").upper())} if answer.strip("() ").upper() in self.letters else set()
-        if by_letter and not (answer_type == "text" and by_text):
-            same = self.normal[next(iter(by_letter))]
-            return {i for i, text in enumerate(self.normal) if text == same}
-        return by_text
+        letter = answer.strip("() ").upper()
+        if letter not in self.letters or (answer_type == "text" and by_text):
+            return by_text
+        right = self.normal[self.letters.index(letter)]
+        return {i for i, text in enumerate(self.normal) if text == right}
+
+    @property
+    def yes_no(self) -> bool:
+        return set(self.normal) == {"yes", "no"}
+
+    @cached_property
+    def _values(self) -> list[numbers.Number | None]:
+        return [numbers.parse(text) for text in self.texts]
 
     def by_letter(self, text: str) -> int | None:
-        """The option whose letter `text` is, or begins with, or names as `(X)`."""
-        for pattern in (_LONE, _LONE_SMALL, _LABEL):
+        """The option whose letter `text` is, or begins with, or alone names as `(X)` or `option X`."""
+        text = tidy(text)
+        for pattern in (_LONE, _LABEL):
             match = pattern.match(text)
             if match:
                 letter = next(g for g in match.groups() if g).upper()
-                if letter in self.letters:
+                if letter in self.letters and not self._several(text):
                     return self.letters.index(letter)
         named = {m[1] or m[2] for m in _ANY_LABEL.finditer(text)} & set(self.letters)
         return self.letters.index(named.pop()) if len(named) == 1 else None
+
+    @staticmethod
+    def _several(text: str) -> bool:
+        """Whether more than one letter is offered: "A, C", "(A) or (B)"."""
+        return bool(re.match(r"^\(?[A-Z]\)?(?:\s*(?:,|and|or|&|/)\s*\(?[A-Z]\)?)+(?!\w)", text))
 
     def by_text(self, text: str) -> int | None:
         """The option whose text or plain value `text` is."""
         wanted = normal(text)
         if not wanted:
             return None
-        hits = [i for i, option in enumerate(self.normal) if option == wanted]
-        if hits:
-            return hits[0]
         squeezed = wanted.replace(" ", "")
-        hits = [i for i, option in enumerate(self.normal) if option and option.replace(" ", "") == squeezed]
-        if hits:
-            return hits[0]
+        for i, option in enumerate(self.normal):
+            if option and option.replace(" ", "") == squeezed:
+                return i
         number = numbers.parse(text)
-        if number is None or len(self.texts) > 1000:
+        if number is None:
             return None
-        for i, option in enumerate(self.texts):
-            value = numbers.parse(option)
+        for i, value in enumerate(self._values):
             if value is not None and numbers.same(value, number, None, None):
                 return i
         return None
 
     def mentioned(self, text: str) -> int | None:
         """The only option whose text occurs in `text` as whole words (an option inside a longer one that also
-        occurs does not count)."""
+        occurs does not count; a single letter is no text). None where the text denies anything."""
         if len(self.texts) > 100:
             return None
         haystack = normal(text)[-5000:]
-        hits = []
-        for i, option in enumerate(self.normal):
-            if option and re.search(rf"(?<![\w.]){re.escape(option)}(?![\w]|\.\d)", haystack):
-                hits.append(i)
-        longest = [i for i in hits if not any(i != j and self.normal[i] in self.normal[j] and self.normal[i] != self.normal[j] for j in hits)]
-        texts = {self.normal[i] for i in longest}
-        return longest[0] if len(texts) == 1 else None
+        hits = [
+            option
+            for option in set(self.normal)
+            if len(option) > 1 or option.isdigit()
+            if re.search(rf"(?<![\w.]){re.escape(option)}(?![\w]|\.\d)", haystack)
+        ]
+        hits = [a for a in hits if not any(a != b and a in b for b in hits)]
+        if len(hits) != 1 or (_NEGATION.search(haystack) and not _NEGATION.search(hits[0])):
+            return None
+        return self.normal.index(hits[0])
+
+    def worded(self, text: str) -> int | None:
+        """The only option all of whose words occur in `text`, in any order and number, if it has two or more and
+        the text denies nothing that the option does not."""
+        if len(self.texts) > 100:
+            return None
+        words = _stems(text[-2000:])
+        hits = {o for o in self.normal if len(_stems(o)) > 1 and _stems(o) <= words}
+        hits = {a for a in hits if not any(_stems(a) < _stems(b) for b in hits)}
+        if len(hits) != 1 or _NEGATION.search(text):
+            return None
+        return self.normal.index(hits.pop())

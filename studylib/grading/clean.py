@@ -61,4 +61,4 @@ def tidy(text: str) -> str:
         text = _DEGREES.sub(" degrees", text)
         text = re.sub(r"\\(?:boxed|fbox)\s*\{([^{}]*)\}", r"\1", text)
         text = text.replace("\\lt ", "<").replace("\\gt ", ">")
-    return re.sub(r"\s+", " ", text).strip().rstrip(".,;:!").strip()
+    return re.sub(r"\s+", " ", text).strip().rstrip(".,;:!\\").strip()

@@ -10,17 +10,18 @@ _BOX_TOKENS = re.compile(r"(\\(?:boxed|fbox)\s*\{)|\\.|([{}])", re.S)
 _BARE_BOX = re.compile(r"\\boxed\s+(-?[\w.]+)")
 _TAG = re.compile(r"<(answer|final_answer|ans)>(.*?)</\1>", re.I | re.S)
 _STATED = re.compile(
-    r"(?:\b(?:final|correct|right|best|closest|numerical)?\s*\b(?:answer|option|choice|solution|result|final value|value)s?\b"
-    r"(?:\s+(?:letter|choice|option|number))?"
-    r"(?:\s+(?:to|for|of|from|that|in|among|would)\b[^.\n:]{0,80}?)?"
-    r"\**\s*(?:\bis(?: therefore| thus| then)?\b|\bare\b|\bwas\b|\bwould be\b|\bshould be\b|\bmust be\b|\bwill be\b|=|:)"
-    r"|答案\s*(?:应?[是为]|:)|(?:应该?|故|所以)?选(?:择)?\s*:?"
-    r"|^\s*(?:A|Ans)\s*:|####|\b(?:choose|select|pick)\b(?: option| choice| answer)?)"
+    r"(?:\b(?:answer|option|choice|solution|result|value)s?\b"
+    r"(?:[ \t]+(?:letter|choice|option|number))?"
+    r"(?:[ \t]+(?:to|for|of|from|that|in|among|would)\b[^.\n:]{0,80}?)?"
+    r"\**\s*(?:\bis(?: therefore| thus| then)?\b|\bare\b|\bwas\b|\b(?:would|should|must|will) be\b|=|:)"
+    r"|(?:答案|选项)\s*(?:应?[是为]|:)|选(?:择)?\s*:?"
+    r"|^[ \t]*(?:A|Ans)[ \t]*:|####|\b(?:choose|select|pick)\b(?: option| choice| answer)?)"
     r"[\s:*]*(?:(?:option|choice|answer|letter)\s)?",
     re.I | re.M,
 )
 _SENTENCE_END = re.compile(r"(?<![A-Z\d])\.(?=\s|$|</s>)|(?<=[A-Z\d])\.(?=\s+[A-Z]|\s*$|</s>)|\n|</s>|<\|")
-_BETWEEN_BOXES = re.compile(r"^(?:[\s$,;&.]|\\[,;!()\[\]]|\\quad|\\q?quad|\\text\s*\{|\}|and|or)*$")
+_BETWEEN_BOXES = re.compile(r"^(?:[\s$,;&.}]|\\[,;!()\[\]]|\\q?quad|\\text\s*\{|and|or)*$")
+_CLOSING = re.compile(r"(?:I hope (?:it|this) is correct\.?|<\|\w+\|>(?:user|assistant)?|</s>)\s*", re.I)
 
 
 @dataclass(frozen=True)
@@ -43,12 +44,12 @@ class Response:
     stated: tuple[Stated, ...]
 
 
-def boxes(text: str) -> tuple[list[tuple[int, int, str]], bool]:
-    """Outermost `\\boxed{...}` of `text` as (start, end, content) in order, and whether the last one is never
+def boxes(text: str) -> tuple[list[tuple[int, int, str]], int | None]:
+    """Outermost `\\boxed{...}` of `text` as (start, end, content) in order, and where one begins that is never
     closed. One pass, linear in the length whatever the nesting."""
     first = min((p for p in (text.find("\\boxed"), text.find("\\fbox")) if p >= 0), default=-1)
     if first < 0:
-        return [], False
+        return [], None
     found: list[tuple[int, int, str]] = []
     stack: list[int] = []
     openers: dict[int, int] = {}
@@ -67,8 +68,7 @@ def boxes(text: str) -> tuple[list[tuple[int, int, str]], bool]:
     for bare in _BARE_BOX.finditer(text, first):
         found.append((bare.start(), bare.end(), bare[1]))
     found.sort()
-    last_end = found[-1][1] if found else -1
-    return found, any(start > last_end for start in openers)
+    return found, max(openers, default=None)
 
 
 def _sentence(text: str, start: int) -> str:
@@ -115,15 +115,17 @@ def read(response: str) -> Response:
     """Split a raw response into thinking and final text and list the explicit statements of the final text.
     Text inside a thinking tag that was never closed is not part of either."""
     text = clean(response)
-    last_close, open_since, depth_start = -1, -1, -1
+    last_close, open_since = -1, -1
     for tag in _THINK.finditer(text):
         if tag[1]:
             last_close, open_since = tag.end(), -1
-            depth_start = max(depth_start, 0)
         elif open_since < 0:
             open_since = tag.start()
     if open_since >= 0:
         return Response("", "", True, ())
     final, inside = (text[last_close:], text[:last_close]) if last_close >= 0 else (text, "")
+    final = _CLOSING.sub(" ", final)
     found, unclosed = boxes(final)
-    return Response(final, inside, unclosed, tuple(statements(final)))
+    stated = statements(final)
+    cut = unclosed is not None and all(s.start < unclosed for s in stated)
+    return Response(final, inside, cut, tuple(stated))

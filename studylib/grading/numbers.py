@@ -16,7 +16,7 @@ _WORDS = {
 _SCALES = {"hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9, "trillion": 10**12}
 NUMBER_WORD = r"\b(?:" + "|".join(_WORDS) + r")\b"
 
-_DIGITS = r"(?:\d{1,3}(?:,\d{3})+(?!\d)|\d{1,3}(?: \d{3})+(?![\d/])|\d+)(?:\.\d+)?|\.\d+"
+_DIGITS = r"(?:[1-9]\d{0,2}(?:,\d{3})+(?!\d)|[1-9]\d{0,2}(?: \d{3})+(?![\d/])|\d+)(?:\.\d+)?|\.\d+"
 _ARGUMENT = r"\s*(?:\{\s*(-?[\d,.]+)\s*\}|(\d))"
 _FRACTION = re.compile(r"\\frac" + _ARGUMENT + _ARGUMENT)
 _LEAD = re.compile(
@@ -73,7 +73,7 @@ def parse(text: str) -> Number | None:
         fraction = _FRACTION.match(rest)
         if fraction:
             return _fraction(fraction, sign, abs(value), rest[fraction.end() :])
-        divided = re.match(r"^/\s*(\d+)(?![\d.])\s*(.*)$", rest, re.S)
+        divided = re.match(r"^\s*[/:]\s*(\d+)(?![\d.,:])\s*(.*)$", rest, re.S)
         if divided and int(divided[1]):
             return _with_rest(value / int(divided[1]), None, 9, divided[2])
         mixed = _MIXED.match(rest)
