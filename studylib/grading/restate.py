@@ -1,0 +1,50 @@
+"""Answers to a question of yes or no that only restate it: "There are fewer cars." """
+
+import re
+
+_OPENER = re.compile(
+    r"(?:^|[.?!\n]\s*|,\s*)(?:is|are|was|were|does|do|did|can|could|has|have|had|will|would|should)\s+(.+?)\?", re.I | re.S
+)
+_DOUBT = re.compile(
+    r"\b(?:if|whether|unable|determin\w*|information|assum\w*|unclear|may|might|possible|sure|know|provided?)\b|\b(?:cannot|can't)\b",
+    re.I,
+)
+_NEGATION = re.compile(r"\b(?:not|no|never|neither|nor|none|nothing)\b|n't\b", re.I)
+_EMPTY = frozenset(
+    "a an the of in on at to is are was were be been does do did has have had there this that these those it its "
+    "will would can could should based image shown given picture figure graph by as and or not no".split()
+)
+_MORE = frozenset("more greater larger bigger higher taller longer wider most above over".split())
+_LESS = frozenset("less fewer smaller lower shorter narrower least below under".split())
+
+
+def _words(text: str) -> list[str]:
+    words = [w for w in re.findall(r"[a-z0-9]+", text.lower()) if w not in _EMPTY]
+    return [w[:-1] if len(w) > 3 and w.endswith("s") else w for w in words]
+
+
+def _common(left: list[str], right: list[str]) -> int:
+    """Length of the longest common subsequence."""
+    row = [0] * (len(right) + 1)
+    for a in left:
+        previous = 0
+        for j, b in enumerate(right, 1):
+            previous, row[j] = row[j], previous + 1 if a == b else max(row[j], row[j - 1])
+    return row[-1]
+
+
+def yes_or_no(question: str, sentence: str) -> str | None:
+    """ "yes" or "no" where `sentence` restates the yes-or-no `question` (at least three quarters of either's words,
+    in order), as it stands or denied; None where it does not, or doubts."""
+    opener = list(_OPENER.finditer(question[-1000:]))
+    if not opener or len(sentence) > 600 or _DOUBT.search(sentence):
+        return None
+    asked, said = _words(opener[-1][1]), _words(sentence)
+    if len(asked) < 2 or not said:
+        return None
+    opposite = (set(asked) & _MORE and set(said) & _LESS) or (set(asked) & _LESS and set(said) & _MORE)
+    shared = _common(asked, said) + (1 if opposite else 0)
+    if shared < 0.75 * min(len(asked), len(said)) or shared < 0.5 * max(len(asked), len(said)):
+        return None
+    denied = bool(_NEGATION.search(sentence)) != bool(_NEGATION.search(opener[-1][1]))
+    return "no" if denied != bool(opposite) else "yes"
