@@ -74,7 +74,6 @@ class Lora(Section):
     r: Count
     alpha: Count
     dropout: Share = 0.0
-    target_modules: list[str] = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 
 
 class Sft(Section):
@@ -87,6 +86,14 @@ class Sft(Section):
     warmup: Share
     dtype: Literal["float32", "bfloat16"]
     lora: Lora | None
+
+    @model_validator(mode="after")
+    def _divisible(self) -> "Sft":
+        if self.batch_size % self.micro_batch:
+            raise ValueError(
+                f"batch_size {self.batch_size} does not divide into micro_batch {self.micro_batch}"
+            )
+        return self
 
 
 class Rl(Section):
@@ -113,8 +120,10 @@ class Rl(Section):
     @model_validator(mode="after")
     def _divisible(self) -> "Rl":
         if self.prompts_per_step % self.mini_batches:
-            raise ValueError(f"prompts_per_step {self.prompts_per_step} does not divide into "
-                             f"{self.mini_batches} mini_batches")
+            raise ValueError(
+                f"prompts_per_step {self.prompts_per_step} does not divide into "
+                f"{self.mini_batches} mini_batches"
+            )
         return self
 
 
@@ -174,7 +183,7 @@ class Params(Section):
         ):
             for name in names:
                 if name not in known:
-                    raise ValueError(f"{key} names {name!r}, which is not there{_nearest(name, known)}")
+                    raise ValueError(f"{key} names {name!r}, which is not there{nearest(name, known)}")
         for arm, stages in self.arms.items():
             if not stages:
                 raise ValueError(f"arms.{arm} has no stage")
@@ -188,7 +197,7 @@ class Params(Section):
         if start == "base":
             return
         if start not in self.arms:
-            raise ValueError(f"arms.{arm} starts from {start!r}, which is no arm{_nearest(start, self.arms)}")
+            raise ValueError(f"arms.{arm} starts from {start!r}, which is no arm{nearest(start, self.arms)}")
         self._follow(start, [*path, arm])
 
 
@@ -199,7 +208,7 @@ def _filled(stage: dict, raw: dict) -> dict:
     return {**stage, section: {**raw[section], **(stage.get(section) or {})}}
 
 
-def _nearest(name: str, known: typing.Iterable[str]) -> str:
+def nearest(name: str, known: typing.Iterable[str]) -> str:
     close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.4)
     return f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(known)}"
 
@@ -225,7 +234,7 @@ def _section(kind: Any) -> type[Section] | None:
 def _sentence(error: dict) -> str:
     place = ".".join(str(part) for part in error["loc"])
     if error["type"] == "extra_forbidden":
-        return f"unknown key {place!r}{_nearest(str(error['loc'][-1]), _fields_at(error['loc'][:-1]))}"
+        return f"unknown key {place!r}{nearest(str(error['loc'][-1]), _fields_at(error['loc'][:-1]))}"
     if error["type"] == "missing":
         return f"key {place!r} is missing"
     if error["type"] == "value_error":
@@ -242,7 +251,7 @@ def load_params(scale: str, overrides: dict[str, Any] | None = None) -> Params:
     path = PARAMS_DIR / f"{scale}.yaml"
     if not path.exists():
         known = sorted(p.stem for p in PARAMS_DIR.glob("*.yaml"))
-        raise StudyError(f"There is no params/{scale}.yaml{_nearest(scale, known)}.")
+        raise StudyError(f"There is no params/{scale}.yaml{nearest(scale, known)}.")
     where = f"params/{path.name}"
     try:
         raw = yaml.safe_load(path.read_text())
@@ -267,5 +276,5 @@ def _set(raw: dict[str, Any], key: str, value: Any) -> None:
     for depth, part in enumerate(parents):
         raw = raw.setdefault(part, {})
         if not isinstance(raw, dict):
-            raise StudyError(f"Override {key!r}: {'.'.join(parents[:depth + 1])!r} is not a section.")
+            raise StudyError(f"Override {key!r}: {'.'.join(parents[: depth + 1])!r} is not a section.")
     raw[last] = value

@@ -1,0 +1,210 @@
+"""Chapters: each is executed by papermill and published like any other stage, so that it is run only once."""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import psutil
+
+from studylib import runs
+from studylib.errors import StudyError
+from studylib.provenance import ROOT
+from studylib.runs import Run, Stage, Work
+from studylib.study import Study, plan_identity, reference_root
+
+NOTEBOOKS = ROOT / "notebooks"
+_CODE = ("studylib.analysis", "studylib.figures", "studylib.published", "studylib.study")
+
+
+def chapters() -> list[str]:
+    """All chapters by name, in reading order."""
+    return sorted(path.stem for path in NOTEBOOKS.glob("[0-9][0-9]_*.ipynb"))
+
+
+def chapter_named(start: str) -> str:
+    """The chapter whose name begins so ("03"). Raises StudyError."""
+    found = [name for name in chapters() if name.startswith(start)]
+    if len(found) != 1:
+        raise StudyError(f"No one chapter begins with {start!r}; there are: {', '.join(chapters())}.")
+    return found[0]
+
+
+def chapter_stage(name: str, study: Study) -> Stage:
+    """A chapter's identity: its source cells, every stage that it could draw, the code that draws."""
+    cells = json.loads((NOTEBOOKS / f"{name}.ipynb").read_text())["cells"]
+    source = json.dumps([[cell["cell_type"], "".join(cell["source"])] for cell in cells])
+    asked = {"source": hashlib.sha256(source.encode()).hexdigest(), "plan": plan_identity(study.plan)}
+    return Stage(f"chapter-{name}", "chapter", asked, {}, _CODE, study.seed)
+
+
+def run_chapter(name: str, study: Study) -> Run:
+    """The executed chapter, with the tables that it saved; run by papermill unless it is published."""
+    stage = chapter_stage(name, study)
+    return runs.ensure(stage, lambda work: _execute(name, study, work), study.root)
+
+
+def _execute(name: str, study: Study, work: Work) -> None:
+    told = work.path.with_suffix(".progress")
+    told.write_text("")
+    over = threading.Event()
+    watcher = threading.Thread(target=_tell, args=(told, name, over), daemon=True)
+    watcher.start()
+    try:
+        papermill(name, work.path / f"{name}.ipynb", study, tables=work.path / "tables", progress=told)
+    finally:
+        over.set()
+        watcher.join()
+        told.unlink()
+
+
+def papermill(name: str, out: Path, study: Study, tables: Path, progress: Path | None = None) -> None:
+    """Executes one notebook in a process of its own. Raises StudyError with what the failing cell said."""
+    environment = {**os.environ, "STUDY_TABLES": str(tables), "PYTHONPATH": str(ROOT)}
+    if progress is not None:
+        environment["STUDY_PROGRESS"] = str(progress)
+    command = [
+        sys.executable,
+        "-m",
+        "papermill",
+        str(NOTEBOOKS / f"{name}.ipynb"),
+        str(out),
+        "--no-progress-bar",
+        "--cwd",
+        str(NOTEBOOKS),
+        "-p",
+        "scale",
+        study.scale,
+        "-p",
+        "seed",
+        str(study.seed),
+        "-k",
+        "python3",
+    ]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    if done.returncode:
+        raise StudyError(f"Chapter {name} stopped: {_reason(done.stderr)} (executed so far: {out})")
+
+
+def _reason(stderr: str) -> str:
+    lines = [line for line in stderr.splitlines() if line.strip()]
+    own = [line for line in lines if line.startswith("studylib.errors.StudyError: ")]
+    return own[-1].removeprefix("studylib.errors.StudyError: ") if own else (lines or ["no word"])[-1]
+
+
+def _tell(path: Path, name: str, over: threading.Event) -> None:
+    """Passes on what the chapter's stages say, and a sign of life when they say nothing for a minute."""
+    last = time.monotonic()
+    with path.open() as told:
+        while True:
+            ended = over.is_set()
+            for line in told.readlines():
+                print(f"[{name[:2]}] {line.rstrip()}", flush=True)
+                last = time.monotonic()
+            if ended:
+                return
+            if time.monotonic() - last > 60:
+                print(f"[{name[:2]}] at work", flush=True)
+                last = time.monotonic()
+            time.sleep(0.5)
+
+
+def study_all(study: Study, make: str) -> None:
+    """Every chapter and every stage of the plan; does nothing, and says so, where all is published."""
+    refuse = (
+        f"Another make study is at work on {study.scale} ({{who}}): wait for it, or stop it and start again."
+    )
+    with runs.exclusive(study.root / ".work" / "study.lock", refuse):
+        begun = time.monotonic()
+        todo = [name for name in chapters() if not _published(chapter_stage(name, study), study.root)]
+        missing = [name for name, stage in study.plan.items() if not _published(stage, study.root)]
+        if not todo and not missing:
+            print(f"Nothing to do: every stage and chapter of {study.scale}, seed {study.seed} is published.")
+        else:
+            print(
+                f"{len(todo)} chapters and {len(missing)} stages to make{_estimate(study, missing)}.",
+                flush=True,
+            )
+            _make_chapters(study, todo, make)
+            study.run(*missing)
+            print(f"All done in {(time.monotonic() - begun) / 60:.1f} min.")
+        wall_times(study)
+
+
+def _make_chapters(study: Study, todo: list[str], make: str) -> None:
+    """Hands the chapters to make, which knows how many to run side by side."""
+    if not todo:
+        return
+    targets = [f"chapter-{name[:2]}" for name in todo]
+    asked = [*make.split(), "--no-print-directory", f"SCALE={study.scale}", f"SEED={study.seed}", *targets]
+    if subprocess.run(asked, cwd=ROOT, close_fds=False).returncode:
+        raise StudyError(
+            "A chapter stopped (its reason stands above); what was published is kept, and the same "
+            "command goes on from there."
+        )
+
+
+def _published(stage: Stage, root: Path) -> bool:
+    """Whether a stage is there and whole; a damaged one is told, not made again behind the reader's back."""
+    folder = runs.folder(stage, root)
+    return folder.exists() and bool(runs.load(folder))
+
+
+def _estimate(study: Study, missing: list[str]) -> str:
+    seconds = 0.0
+    for name in missing:
+        manifest = reference_root(study.scale) / "stages" / study.plan[name].label / runs.MANIFEST
+        if not manifest.exists():
+            return ""
+        seconds += json.loads(manifest.read_text())["seconds"]
+    return f", about {seconds / 60:.0f} min one after the other by the reference's times"
+
+
+def wall_times(study: Study) -> None:
+    """Prints each published stage's wall time."""
+    total = 0.0
+    for stage in [*study.plan.values(), *(chapter_stage(name, study) for name in chapters())]:
+        if (folder := runs.folder(stage, study.root)).exists():
+            manifest = runs.load(folder).manifest
+            total += manifest["seconds"] if stage.kind != "chapter" else 0
+            print(f"{stage.label:32} {manifest['seconds']:8.1f} s  {manifest['peak_memory_gib']:5.2f} GiB")
+    print(f"{'all stages (chapters wait for theirs)':32} {total:8.1f} s")
+
+
+def read_chapters(study: Study) -> None:
+    """Executes every chapter on the committed reference, two at a time, into `runs/<scale>/read/`."""
+    os.environ["STUDY_READ"] = "1"
+    out = study.root / "read"
+    out.mkdir(parents=True, exist_ok=True)
+    failed: list[str] = []
+
+    def one(name: str) -> None:
+        try:
+            papermill(name, out / f"{name}.ipynb", study, tables=out / "tables")
+            print(f"{out / name}.ipynb", flush=True)
+        except StudyError as error:
+            failed.append(str(error))
+
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        list(pool.map(one, chapters()))
+    if failed:
+        raise StudyError(" ".join(failed))
+
+
+def die_with(pid: int) -> None:
+    """Ends this process when process `pid` (the make that asked for it) has ended, however it did."""
+
+    def watch() -> None:
+        while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
+            time.sleep(1)
+        for child in psutil.Process().children(recursive=True):
+            child.terminate()
+        os._exit(130)
+
+    threading.Thread(target=watch, daemon=True).start()

@@ -1,0 +1,260 @@
+"""The plan: every stage of the study for one seed, built from the params alone."""
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from studylib.errors import StudyError
+from studylib.params import ArmStage, Params
+from studylib.provenance import ROOT, file_hash
+from studylib.runs import Stage
+from studylib.stages import KINDS, base_path
+
+# Each set of base samples is drawn with a seed of its own: A tags the levels, every gain is taken against B.
+BASE_SETS = {"base_a": (101, False), "base": (102, False), "base_instructed": (103, True)}
+
+
+def build_plan(params: Params, seed: int) -> dict[str, Stage]:
+    """All stages by name, inputs before what needs them.
+
+    `<arm>` trains, `<arm>.select` chooses its checkpoint on validation, `<arm>.responses` and `<arm>.grades`
+    are its test results. Stages without a seed of their own are shared by all seeds.
+    """
+    builder = _Builder(params, seed)
+    for split in ("train", "validation", "test"):
+        builder.add(f"questions.{split}", "questions", {"split": split, "data": params.data.model_dump()})
+    for name in BASE_SETS:
+        builder.base_set(name)
+    builder.add(
+        "levels",
+        "levels",
+        {},
+        {
+            "responses": builder.plan["base_a.responses"],
+            "grades": builder.plan["base_a.grades"],
+            "questions": builder.plan["questions.test"],
+        },
+    )
+    builder.add("base.select", "select", builder.validation("base", 104), builder.asked("validation", "base"))
+    for arm in params.arms:
+        if seed == params.seeds[0] or arm not in params.first_seed_only:
+            builder.arm(arm)
+    return builder.plan
+
+
+class _Builder:
+    def __init__(self, params: Params, seed: int):
+        self.params, self.seed = params, seed
+        self.plan: dict[str, Stage] = {}
+        self.base = {"base": base_identity(params)}
+        self.engine = params.engine.model_dump()
+        self.evaluation = params.sampling.model_dump(
+            include={"temperature", "top_p", "top_k", "max_new_tokens"}
+        )
+
+    def add(
+        self,
+        name: str,
+        kind: str,
+        asked: dict[str, Any],
+        inputs: dict[str, Stage] | None = None,
+        seed: int | None = None,
+    ) -> Stage:
+        self.plan[name] = Stage(name, kind, asked, inputs or {}, KINDS[kind].code, seed)
+        return self.plan[name]
+
+    def asked(self, split: str, start: str) -> dict[str, Stage]:
+        """Inputs of a stage that shows one split to the model `start`."""
+        return {"questions": self.plan[f"questions.{split}"], **self.model(start)}
+
+    def model(self, start: str) -> dict[str, Stage]:
+        if start == "base":
+            return {}
+        return {"model": self.plan[start], "select": self.plan[f"{start}.select"]}
+
+    def sampled(
+        self,
+        name: str,
+        arm: str,
+        split: str,
+        start: str,
+        *,
+        instruct: bool,
+        samples: int,
+        draw: int,
+        sampling: dict[str, Any],
+        seed: int | None,
+    ) -> None:
+        """Two stages: `<name>.responses` and, apart from it, `<name>.grades`."""
+        asked = {
+            "arm": arm,
+            "instruct": instruct,
+            "samples": samples,
+            "sampling": sampling,
+            "seed": draw,
+            "engine": self.engine,
+            **self.base,
+        }
+        told = self.add(f"{name}.responses", "sample", asked, self.asked(split, start), seed)
+        inputs = {"responses": told, "questions": self.plan[f"questions.{split}"]}
+        self.add(f"{name}.grades", "grade", {}, inputs, seed)
+
+    def base_set(self, name: str) -> None:
+        draw, instruct = BASE_SETS[name]
+        samples = self.params.sampling.arm if instruct else self.params.sampling.base
+        self.sampled(
+            name,
+            name,
+            "test",
+            "base",
+            instruct=instruct,
+            samples=samples,
+            draw=draw,
+            sampling=self.evaluation,
+            seed=None,
+        )
+
+    def validation(self, arm: str, draw: int) -> dict[str, Any]:
+        return {
+            "arm": arm,
+            "instruct": True,
+            "samples": self.params.sampling.validation,
+            "sampling": self.evaluation,
+            "seed": draw,
+            "engine": self.engine,
+            **self.base,
+        }
+
+    def arm(self, arm: str) -> None:
+        """The arm's stages in turn, each with its selection, then its test results. Made once."""
+        if arm in self.plan:
+            return
+        stages = self.params.arms[arm]
+        if stages[0].start != "base":
+            self.arm(stages[0].start)
+        start = stages[0].start
+        for number, stage in enumerate(stages, 1):
+            name = arm if number == len(stages) else f"{arm}.{number}"
+            self.train(name, stage, start)
+            validated = {"questions": self.plan["questions.validation"], "model": self.plan[name]}
+            self.add(f"{name}.select", "select", self.validation(arm, self.seed), validated, self.seed)
+            start = name
+        self.sampled(
+            arm,
+            arm,
+            "test",
+            arm,
+            instruct=True,
+            samples=self.params.sampling.arm,
+            draw=self.seed,
+            sampling=self.evaluation,
+            seed=self.seed,
+        )
+
+    def train(self, name: str, stage: ArmStage, start: str) -> None:
+        section = "sft" if stage.method == "sft" else "rl"
+        asked = {section: getattr(stage, section).model_dump(), **self.base}
+        inputs = {"data": self.data(stage.data), **self.model(start)}
+        self.add(name, stage.method, asked, inputs, self.seed)
+
+    def data(self, source: str) -> Stage:
+        if source in self.plan:
+            return self.plan[source]
+        if source in ("rambling", "careful"):
+            name = f"traces.{source}"
+            asked = {"manner": source, "data": self.params.data.model_dump()}
+            return self.plan.get(name) or self.add(name, "traces", asked)
+        return self.eureka() if source == "eureka" else self.eureka_no_easy()
+
+    def eureka(self) -> Stage:
+        """The distilled set of this seed, or of the one seed that all share (`distill.seed`)."""
+        wanted = self.params.distill
+        if wanted.seed not in (None, self.seed):
+            other = _Builder(self.params, wanted.seed)
+            other.plan.update(
+                {
+                    name: self.plan[name]
+                    for name in ("questions.train", "questions.validation", "questions.test")
+                }
+            )
+            self.plan["eureka"] = other.eureka()
+            return self.plan["eureka"]
+        if "sft_careful" not in self.params.arms:
+            raise StudyError(
+                "The data source 'eureka' is written by the arm sft_careful, which the params lack."
+            )
+        self.arm("sft_careful")
+        self.sampled(
+            "eureka",
+            "sft_careful",
+            "train",
+            "sft_careful",
+            instruct=True,
+            samples=wanted.responses,
+            draw=self.seed,
+            sampling={**self.evaluation, "temperature": wanted.temperature},
+            seed=self.seed,
+        )
+        inputs = {
+            "responses": self.plan["eureka.responses"],
+            "grades": self.plan["eureka.grades"],
+            "questions": self.plan["questions.train"],
+        }
+        return self.add("eureka", "distill", {}, inputs, self.seed)
+
+    def eureka_no_easy(self) -> Stage:
+        """Easy is what the base, sampled as in RL, solves in every rollout: there the advantage is zero."""
+        rl, data = self.params.rl, self.data("eureka")
+        sampling = {
+            "temperature": rl.temperature,
+            "top_p": 1.0,
+            "top_k": 0,
+            "max_new_tokens": rl.max_new_tokens,
+        }
+        self.sampled(
+            "base_train",
+            "base",
+            "train",
+            "base",
+            instruct=True,
+            samples=rl.rollouts,
+            draw=105,
+            sampling=sampling,
+            seed=None,
+        )
+        inputs = {"data": data, "grades": self.plan["base_train.grades"]}
+        return self.add("eureka_no_easy", "no_easy", {}, inputs, data.seed)
+
+
+def ancestors(stage: Stage) -> list[Stage]:
+    """The stage and all that it needs, inputs first, each once."""
+    found: dict[str, Stage] = {}
+
+    def visit(node: Stage) -> None:
+        for source in node.inputs.values():
+            visit(source)
+        found.setdefault(node.identity, node)
+
+    visit(stage)
+    return list(found.values())
+
+
+def base_identity(params: Params) -> str:
+    """What the base is: the hash of its files, or its name and revision on the hub."""
+    path = base_path(params)
+    if not isinstance(path, Path):
+        if params.model.revision is None:
+            raise StudyError(
+                f"The model {params.model.path} is no folder of {ROOT}: check it out, or rebuild the "
+                "mini base with make base; a model of the hub needs model.revision in the params."
+            )
+        return f"{path}@{params.model.revision}"
+    return _folder_hash(path)
+
+
+@cache
+def _folder_hash(path: Path) -> str:
+    files = sorted(p for p in path.iterdir() if p.suffix in (".safetensors", ".json", ".jinja", ".txt"))
+    if not any(file.suffix == ".safetensors" for file in files):
+        raise StudyError(f"{path} holds no safetensors: check it out again, or rebuild it with make base.")
+    return "-".join([path.name, *(file_hash(file)[:12] for file in files)])

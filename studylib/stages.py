@@ -1,0 +1,290 @@
+"""What each kind of stage does: read its inputs, call one module, leave files in its work folder."""
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import pandas as pd
+
+from studylib.errors import StudyError
+from studylib.params import Params, Rl, Sft
+from studylib.runs import Run, Work
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+_WORLD = ("studylib.data", "studylib.world.scenes", "studylib.world.tasks", "studylib.world.teachers")
+_SAMPLE = ("studylib.generate", "studylib.models", "studylib.prompts")
+_TRAIN = ("studylib.models", "studylib.prompts", "studylib.train.encode", "studylib.train.loop")
+CHUNK = 8  # batches between two saves of a sampling stage
+
+
+class Kind(NamedTuple):
+    do: Callable[[Work, Params], None]
+    code: tuple[str, ...]
+
+
+def questions(work: Work, params: Params) -> None:
+    """The questions of one split: `rows/` with pictures, `questions.parquet` without."""
+    from studylib.data import load_questions
+
+    save_rows(load_questions(params, work.stage.params["split"]), work.path)
+
+
+def traces(work: Work, params: Params) -> None:
+    """Text-only questions with one teacher's traces (paper 2.1: s1 and s1.1-R1)."""
+    from studylib.data import load_traces
+
+    save_rows(load_traces(params, work.stage.params["manner"]), work.path)
+
+
+def sample(work: Work, params: Params) -> None:
+    """`responses.parquet`: samples of one model on one split, saved every few batches for a resume."""
+    asked, rows = work.stage.params, load_rows(work.inputs["questions"])
+    size = max(1, CHUNK * params.engine.batch_size // asked["samples"])
+    parts, total = [], len(rows) * asked["samples"]
+    for number, start in enumerate(range(0, len(rows), size)):
+        parts.append(work.path / f"part-{number:05d}.parquet")
+        if not parts[-1].exists():
+            chunk = rows.select(range(start, min(start + size, len(rows))))
+            told = [start * asked["samples"]]
+
+            def progress(done: int, _of: int, told: list[int] = told) -> None:
+                work.progress(told[0] + done, total, "responses")
+
+            _write(_responses(work, params, model_of(work.inputs, params), chunk, progress), parts[-1])
+        work.progress(min(start + size, len(rows)) * asked["samples"], total, "responses")
+    table = pd.concat([pd.read_parquet(part) for part in parts], ignore_index=True)
+    _write(table, work.path / "responses.parquet")
+    for part in parts:
+        part.unlink()
+    work.facts |= {"tokens": int(table["tokens"].sum()), "responses": len(table)}
+
+
+def _responses(work, params, model: Path | str, rows: "Dataset", progress) -> pd.DataFrame:
+    from studylib.generate import Sampling, generate
+    from studylib.models import load_processor
+    from studylib.prompts import prompt_hash
+
+    asked, processor = work.stage.params, load_processor(model)
+    answers = generate(
+        model,
+        rows,
+        instruct=asked["instruct"],
+        samples=asked["samples"],
+        sampling=Sampling(**asked["sampling"]),
+        seed=asked["seed"],
+        engine=params.engine.name,
+        batch_size=params.engine.batch_size,
+        progress=progress,
+    )
+    table = []
+    for row, completions in zip(rows, answers, strict=True):
+        shown = prompt_hash(processor, row, asked["instruct"])
+        for index, completion in enumerate(completions):
+            table.append(
+                {
+                    "benchmark": row["benchmark"],
+                    "question_id": row["id"],
+                    "arm": asked["arm"],
+                    "seed": work.stage.seed or 0,
+                    "sample": index,
+                    "prompt_hash": shown,
+                    "text": completion.text,
+                    "tokens": completion.tokens,
+                    "finish_reason": completion.finish_reason,
+                }
+            )
+    return pd.DataFrame(table)
+
+
+def grade(work: Work, params: Params) -> None:
+    """`grades.parquet`, a row a response: extracted answer, outcome, and how it was found."""
+    responses = pd.read_parquet(work.inputs["responses"].path / "responses.parquet")
+    table = _graded(responses, work.inputs["questions"])
+    _write(table, work.path / "grades.parquet")
+    work.facts |= {"accuracy": round(float((table["outcome"] == "correct").mean()), 4)}
+
+
+def _graded(responses: pd.DataFrame, questions: Run) -> pd.DataFrame:
+    from studylib.grading import grade_many
+
+    known = {row["id"]: row for row in plain_rows(questions)}
+    columns = zip(responses["question_id"], responses["text"], responses["finish_reason"], strict=True)
+    rows = ({**known[name], "response": text, "finish_reason": reason} for name, text, reason in columns)
+    grades = pd.DataFrame([g._asdict() for g in grade_many(rows, jobs=_threads())])
+    return responses[["benchmark", "question_id", "arm", "seed", "sample"]].assign(
+        extracted=grades["extracted"], outcome=grades["outcome"], how=grades["how"]
+    )
+
+
+def levels(work: Work, params: Params) -> None:
+    """`levels.parquet`: the level of each test question, from the base's set A (paper, Protocol)."""
+    from studylib.analysis.difficulty import tag_levels
+    from studylib.analysis.scores import join_scores
+
+    responses = pd.read_parquet(work.inputs["responses"].path / "responses.parquet")
+    grades = pd.read_parquet(work.inputs["grades"].path / "grades.parquet")
+    known = pd.read_parquet(work.inputs["questions"].path / "questions.parquet")
+    _write(tag_levels(join_scores(responses, grades, known)), work.path / "levels.parquet")
+
+
+def sft(work: Work, params: Params) -> None:
+    """Long-CoT SFT; publishes `epoch-1` ... and `log.jsonl` (paper 2.1)."""
+    from studylib.train.sft import train_sft
+
+    config, rows = Sft(**work.stage.params["sft"]), list(load_rows(work.inputs["data"]))
+    work.facts |= train_sft(
+        model_of(work.inputs, params),
+        rows,
+        work.path,
+        config=config,
+        seed=work.stage.seed,
+        report=work.report,
+    )
+
+
+def grpo(work: Work, params: Params) -> None:
+    """GRPO; publishes `step-...` and `log.jsonl` (paper 2.2)."""
+    from studylib.train.grpo import train_grpo
+
+    config, rows = Rl(**work.stage.params["rl"]), list(load_rows(work.inputs["data"]))
+    work.facts |= train_grpo(
+        model_of(work.inputs, params),
+        rows,
+        work.path,
+        config=config,
+        seed=work.stage.seed,
+        report=work.report,
+    )
+
+
+def select(work: Work, params: Params) -> None:
+    """`selection.json`: the checkpoint with the best validation accuracy (the earliest of equals), and
+    `validation.parquet` with every response that this rests on."""
+    tables, names = [], checkpoints(work.inputs["model"]) if "model" in work.inputs else ["base"]
+    for number, name in enumerate(names):
+        part = work.path / f"part-{name}.parquet"
+        if not part.exists():
+            model = work.inputs["model"].path / name if "model" in work.inputs else base_path(params)
+            rows = load_rows(work.inputs["questions"])
+            responses = _responses(work, params, model, rows, None)
+            graded = _graded(responses, work.inputs["questions"])
+            _write(responses.assign(checkpoint=name, outcome=graded["outcome"]), part)
+        tables.append(pd.read_parquet(part))
+        work.progress(number + 1, len(names), "checkpoints validated")
+    table = pd.concat(tables, ignore_index=True)
+    accuracy = (table["outcome"] == "correct").groupby(table["checkpoint"], sort=False).mean()
+    best = accuracy.index[accuracy.argmax()]
+    _write(table, work.path / "validation.parquet")
+    told = {
+        "checkpoint": best,
+        "accuracy": {name: round(float(value), 4) for name, value in accuracy.items()},
+    }
+    (work.path / "selection.json").write_text(json.dumps(told, indent=1))
+    for name in names:
+        (work.path / f"part-{name}.parquet").unlink()
+    work.facts |= {"tokens": int(table["tokens"].sum()), **told}
+
+
+def distill(work: Work, params: Params) -> None:
+    """Eureka-Distill: the shortest correct response of each query becomes its trace (paper 2.1)."""
+    from datasets import Dataset, Features, Value
+
+    from studylib.train.distill import shortest_correct
+
+    responses = pd.read_parquet(work.inputs["responses"].path / "responses.parquet")
+    grades = pd.read_parquet(work.inputs["grades"].path / "grades.parquet")
+    rows = load_rows(work.inputs["questions"])
+    answers = responses.assign(outcome=grades["outcome"])
+    by_query = {name: list(group.itertuples()) for name, group in answers.groupby("question_id", sort=False)}
+    asked = [by_query[name] for name in rows["id"]]
+    kept = shortest_correct(rows, asked, asked)
+    if not kept:
+        raise StudyError(
+            f"None of the {len(responses)} responses of the careful SFT model is correct: there is "
+            "nothing to distil; train it longer (sft.epochs of the arm sft_careful)."
+        )
+    save_rows(
+        Dataset.from_list(kept, features=Features({**rows.features, "trace": Value("string")})), work.path
+    )
+    work.facts |= {"queries": len(rows), "kept": len(kept)}
+
+
+def no_easy(work: Work, params: Params) -> None:
+    """The queries without those that the base solves every time (paper 2.2, ablation)."""
+    grades = pd.read_parquet(work.inputs["grades"].path / "grades.parquet")
+    always = (grades["outcome"] == "correct").groupby(grades["question_id"]).all()
+    easy, rows = set(always[always].index), load_rows(work.inputs["data"])
+    kept = [i for i, name in enumerate(rows["id"]) if name not in easy]
+    if not kept:
+        raise StudyError("The base solves every query every time: there is no query left for rl_no_easy.")
+    save_rows(rows.select(kept), work.path)
+    work.facts |= {"queries": len(rows), "kept": len(kept)}
+
+
+KINDS: dict[str, Kind] = {
+    "questions": Kind(questions, _WORLD),
+    "traces": Kind(traces, _WORLD),
+    "sample": Kind(sample, _SAMPLE),
+    "grade": Kind(grade, ("studylib.grading",)),
+    "levels": Kind(levels, ("studylib.analysis.difficulty", "studylib.analysis.scores")),
+    "sft": Kind(sft, (*_TRAIN, "studylib.train.sft")),
+    "grpo": Kind(grpo, (*_TRAIN, "studylib.generate", "studylib.train.grpo", "studylib.train.rewards")),
+    "select": Kind(select, (*_SAMPLE, "studylib.grading")),
+    "distill": Kind(distill, ("studylib.train.distill",)),
+    "no_easy": Kind(no_easy, ()),
+}
+
+
+def save_rows(rows: "Dataset", path: Path) -> None:
+    shutil.rmtree(path / "rows", ignore_errors=True)
+    rows.save_to_disk(path / "rows")
+    rows.remove_columns("images").to_pandas().to_parquet(path / "questions.parquet", compression="zstd")
+
+
+def load_rows(run: Run) -> "Dataset":
+    """Question rows with their pictures."""
+    from datasets import load_from_disk
+
+    return load_from_disk(str(run.path / "rows"))
+
+
+def plain_rows(run: Run) -> list[dict]:
+    """Question rows without pictures; what is absent is None."""
+    import pyarrow.parquet
+
+    return pyarrow.parquet.read_table(run.path / "questions.parquet").to_pylist()
+
+
+def base_path(params: Params) -> Path | str:
+    """The base model: a folder of the project where there is one, else a hub name."""
+    from studylib.provenance import ROOT
+
+    return ROOT / params.model.path if (ROOT / params.model.path).is_dir() else params.model.path
+
+
+def checkpoints(run: Run) -> list[str]:
+    """Published checkpoints of a training stage, in order of training."""
+    return run.manifest["facts"]["checkpoints"]
+
+
+def model_of(inputs: dict[str, Run], params: Params) -> Path | str:
+    """The model that a stage starts from: the chosen checkpoint of its input, or the base."""
+    if "model" not in inputs:
+        return base_path(params)
+    chosen = json.loads((inputs["select"].path / "selection.json").read_text())["checkpoint"]
+    return inputs["model"].path / chosen
+
+
+def _write(table: pd.DataFrame, path: Path) -> None:
+    part = path.with_suffix(".writing")
+    table.to_parquet(part, compression="zstd", index=False)
+    part.rename(path)
+
+
+def _threads() -> int:
+    return int(os.environ.get("OMP_NUM_THREADS") or len(os.sched_getaffinity(0)))

@@ -1,0 +1,204 @@
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+
+import pytest
+
+from studylib import provenance, runs
+from studylib.errors import StudyError
+from studylib.provenance import ROOT
+from studylib.runs import Stage
+
+NUMBERS = Stage("numbers", "trivial", {"count": 3}, {}, ("studylib.errors",))
+DOUBLED = Stage("doubled", "trivial", {}, {"numbers": NUMBERS}, ("studylib.errors",), seed=1)
+
+
+def write_numbers(work):
+    (work.path / "numbers.txt").write_text(" ".join(map(str, range(work.stage.params["count"]))))
+    work.facts["tokens"] = 3
+
+
+def double(work):
+    text = (work.inputs["numbers"].path / "numbers.txt").read_text()
+    (work.path / "doubled.txt").write_text(text + " " + text)
+
+
+def never(work):
+    raise AssertionError("a published stage was made again")
+
+
+def test_publishes_once_with_a_full_manifest(tmp_path):
+    run = runs.ensure(NUMBERS, write_numbers, tmp_path)
+    runs.ensure(DOUBLED, double, tmp_path)
+    again = runs.ensure(DOUBLED, never, tmp_path)
+    manifest = again.manifest
+    assert again.path.name == f"doubled.s1-{DOUBLED.identity[:10]}"
+    assert manifest["inputs"] == {"numbers": run.path.name} and manifest["seed"] == 1
+    assert run.manifest["facts"] == {"distributed": "NO", "tokens": 3}
+    assert {"git_commit", "packages", "seconds", "peak_memory_gib", "code"} <= set(manifest)
+    assert set(manifest["files"]) == {"doubled.txt"}
+    start = time.perf_counter()
+    runs.ensure(DOUBLED, never, tmp_path)
+    assert time.perf_counter() - start < 0.01
+
+
+def test_identity_follows_params_inputs_seed_and_code_but_not_comments():
+    more = Stage("numbers", "trivial", {"count": 4}, {}, ("studylib.errors",))
+    assert more.identity != NUMBERS.identity
+    on_more = Stage("doubled", "trivial", {}, {"numbers": more}, ("studylib.errors",), seed=1)
+    other_seed = Stage("doubled", "trivial", {}, {"numbers": NUMBERS}, ("studylib.errors",), seed=2)
+    other_code = Stage("doubled", "trivial", {}, {"numbers": NUMBERS}, ("studylib.runs",), seed=1)
+    assert len({s.identity for s in (DOUBLED, on_more, other_seed, other_code)}) == 4
+    plain = "def f(x):\n    return x\n"
+    told = '"""Module."""\n\n\ndef f(x):  # why\n    """What."""\n    return x\n'
+    assert (
+        provenance._bare(plain)
+        == provenance._bare(told)
+        != provenance._bare(plain.replace("return x", "return -x"))
+    )
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (lambda path: (path / "numbers.txt").write_text("0 1 3"), r"numbers.txt does not match .*bad hash"),
+        (lambda path: (path / "numbers.txt").unlink(), r"numbers.txt is missing"),
+        (lambda path: (path / "manifest.json").unlink(), r"has no manifest.json"),
+        (lambda path: (path / "manifest.json").write_text('{"files": {'), r"half-written"),
+        (lambda path: (path / "manifest.json").write_text("[]"), r"half-written or damaged"),
+    ],
+)
+def test_damaged_run_is_refused_with_the_way_out(tmp_path, damage, said):
+    path = runs.ensure(NUMBERS, write_numbers, tmp_path).path
+    damage(path)
+    runs._load.cache_clear()
+    with pytest.raises(StudyError, match=f"{said}.*; delete the folder .*{path.name} and start again"):
+        runs.ensure(NUMBERS, never, tmp_path)
+
+
+def test_big_files_are_hashed_again_when_they_changed(tmp_path):
+    def write_big(work):
+        (work.path / "big.bin").write_bytes(bytes(2 << 20))
+
+    big = Stage("big", "trivial", {}, {}, ())
+    file = runs.ensure(big, write_big, tmp_path).path / "big.bin"
+    with file.open("r+b") as out:
+        out.write(b"x")
+    runs._load.cache_clear()
+    with pytest.raises(StudyError, match="bad hash"):
+        runs.find(big, tmp_path)
+
+
+def test_missing_input_is_named(tmp_path):
+    with pytest.raises(StudyError, match="numbers has not been made yet"):
+        runs.ensure(DOUBLED, double, tmp_path)
+
+
+SLOW = """
+    import sys, time
+    from pathlib import Path
+    from studylib import runs
+    slow = runs.Stage("slow", "trivial", {}, {}, ())
+
+    def count(work):
+        for i in range(10):
+            mark = work.path / f"step-{i}"
+            if not mark.exists():
+                time.sleep(0.1)
+                mark.write_text(sys.argv[2])
+            work.progress(i + 1, 10)
+
+    runs.ensure(slow, count, Path(sys.argv[1]), lambda line: print(line, flush=True))
+    print("finished", flush=True)
+"""
+
+
+def start(code, *words):
+    command = [sys.executable, "-c", textwrap.dedent(code), *map(str, words)]
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def test_killed_stage_publishes_nothing_and_resumes_where_it_was(tmp_path):
+    process = start(SLOW, tmp_path, "first")
+    deadline = time.monotonic() + 30
+    while not list(tmp_path.glob(".work/*/step-4")) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert not list(tmp_path.glob("slow-*"))
+    said, errors = start(SLOW, tmp_path, "second").communicate(timeout=30)
+    assert said.endswith("finished\n"), errors
+    (path,) = tmp_path.glob("slow-*")
+    assert [(path / f"step-{i}").read_text() for i in (0, 9)] == ["first", "second"]
+    assert json.loads((path / "manifest.json").read_text())["seconds"] > 0.9  # both attempts together
+
+
+def test_second_process_waits_for_the_first(tmp_path):
+    pair = [start(SLOW, tmp_path, who) for who in ("first", "second")]
+    said = [process.communicate(timeout=30)[0] for process in pair]
+    assert all(text.endswith("finished\n") for text in said)
+    assert sum("slow: waiting for process" in text for text in said) == 1
+    (path,) = tmp_path.glob("slow-*")
+    assert len({(path / f"step-{i}").read_text() for i in range(10)}) == 1
+
+
+def test_lock_is_refused_while_held_and_free_after_a_kill(tmp_path):
+    hold = """
+        import sys, time
+        from pathlib import Path
+        from studylib import runs
+        with runs.exclusive(Path(sys.argv[1]) / "study.lock", "held"):
+            print("holding", flush=True)
+            time.sleep(60)
+    """
+    process = start(hold, tmp_path)
+    assert process.stdout.readline() == "holding\n"
+    with (
+        pytest.raises(StudyError, match=f"already at work: process {process.pid}"),
+        runs.exclusive(tmp_path / "study.lock", "already at work: {who}"),
+    ):
+        pass
+    process.kill()
+    process.communicate()
+    with runs.exclusive(tmp_path / "study.lock", "already at work: {who}"):
+        pass
+
+
+def test_full_disk_is_one_sentence_and_loses_nothing(tmp_path):
+    published = runs.ensure(NUMBERS, write_numbers, tmp_path)
+
+    def fill(work):
+        (work.path / "kept").write_text("so far")
+        with (work.path / "heap").open("wb") as out:
+            out.write(bytes(1 << 20))
+
+    heap = Stage("heap", "trivial", {}, {}, ())
+    old = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, old[1]))
+    try:
+        with pytest.raises(StudyError, match="is full: free some space"):
+            runs.ensure(heap, fill, tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, old)
+        signal.signal(signal.SIGXFSZ, ignored)
+    runs._load.cache_clear()
+    assert runs.find(NUMBERS, tmp_path) == published
+    assert runs.ensure(heap, fill, tmp_path).path.exists()
+
+
+def test_no_room_left_while_the_manifest_is_written_publishes_nothing(tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise OSError(28, os.strerror(28))
+
+    monkeypatch.setattr(runs.json, "dump", full)
+    with pytest.raises(StudyError, match="is full"):
+        runs.ensure(NUMBERS, write_numbers, tmp_path)
+    assert not runs.folder(NUMBERS, tmp_path).exists()
+    monkeypatch.undo()
+    assert set(runs.ensure(NUMBERS, never, tmp_path).manifest["files"]) == {"numbers.txt"}
