@@ -1,0 +1,1 @@
+"""Measures: pandas tables from responses and grades. Nothing here imports torch."""

@@ -1,0 +1,79 @@
+"""What the responses look like: reflection words, format, and the flow between right and wrong."""
+
+import re
+
+import pandas as pd
+
+from studylib.analysis.difficulty import ALL, POINTS
+from studylib.analysis.scores import question_rates
+from studylib.analysis.stats import estimates_by
+
+# Table 5 of the paper, then a wider list from its section 2.3.
+PAPER_WORDS = ("wait", "check", "mistake", "alternative", "however")
+WIDER_WORDS = (*PAPER_WORDS, "hmm", "maybe", "verify", "again", "let", "first", "then", "because", "so")
+
+
+def word_counts(scores: pd.DataFrame, words: tuple[str, ...] = PAPER_WORDS) -> pd.DataFrame:
+    """Occurrences of each word in any case, as in Table 5.
+
+    The paper's five words count with their endings (checks, alternatively); of the wider list only whole
+    words do, since "so" would find "some".
+    Columns: arm, word, count, responses, per_1000_responses, per_1000_tokens.
+    """
+    rows = []
+    for arm, group in scores.groupby("arm", sort=False):
+        text = "\n".join(group["text"]).lower()
+        for word in words:
+            count = (
+                len(re.findall(rf"\b{re.escape(word)}", text)) if word in PAPER_WORDS else _whole(word, text)
+            )
+            rows.append(
+                {
+                    "arm": arm,
+                    "word": word,
+                    "count": count,
+                    "responses": len(group),
+                    "per_1000_responses": 1000 * count / len(group),
+                    "per_1000_tokens": 1000 * count / max(int(group["tokens"].sum()), 1),
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def _whole(word: str, text: str) -> int:
+    return len(re.findall(rf"\b{re.escape(word)}\b", text))
+
+
+def flows(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
+    """Expected flows over sample pairs: benchmark, flow, share and share_by_chance in % of all questions.
+
+    A sample of `before` and one of `after` are drawn for a question: it goes right to wrong with
+    p_b (1 - p_a). We take this rather than majorities, which throw away how sure each side is and need a
+    rule for ties. Two draws from one model differ too: `share_by_chance` is the flow between two samples
+    of `before`.
+    """
+    b = question_rates(before).groupby(["benchmark", "question_id"])[["value", "samples"]].mean()
+    a = question_rates(after).groupby(["benchmark", "question_id"])["value"].mean().reindex(b.index)
+    p, k = b["value"], b["samples"]
+    self_flow = p * (1 - p) * k / (k - 1)
+    shares = {
+        "right to right": (p * a, p - self_flow),
+        "right to wrong": (p * (1 - a), self_flow),
+        "wrong to right": ((1 - p) * a, self_flow),
+        "wrong to wrong": ((1 - p) * (1 - a), 1 - p - self_flow),
+    }
+    tables = []
+    for flow, (share, chance) in shares.items():
+        table = pd.DataFrame({"share": POINTS * share, "share_by_chance": POINTS * chance})
+        tables.append(table.groupby("benchmark").mean().reset_index().assign(flow=flow))
+    table = pd.concat(tables, ignore_index=True)
+    over_all = table.groupby("flow", sort=False)[["share", "share_by_chance"]].mean().reset_index()
+    return pd.concat([table, over_all.assign(benchmark=ALL)], ignore_index=True)
+
+
+def finish_and_box(scores: pd.DataFrame) -> pd.DataFrame:
+    """Share in % of responses that end by themselves with a box after the thought, by arm."""
+    pattern = r"(?s)^\s*<think>.*?</think>.*\\boxed\{"
+    good = scores["text"].str.contains(pattern) & (scores["finish_reason"] == "stop")
+    rates = question_rates(scores.assign(boxed=POINTS * good.astype(float)), "boxed")
+    return estimates_by(rates, ["arm"])

@@ -1,0 +1,171 @@
+"""The paper's claims as data, and the one test that says of each: holds, fails or undecided.
+
+A claim is a difference between two arms that should lie beyond a margin. Each of its parts (a level, a
+reference) is tested by its t interval (stats.bootstrap_mean). A claim about every part needs every part:
+the p for it is the largest of the parts' one-sided ones (intersection-union test), the p against it the
+smallest times their number (Bonferroni). Twice the smaller of the two is the claim's p, corrected by Holm
+over the claims judged together. Holds or fails by the side where that is below 0.05, else undecided.
+"""
+
+import math
+from dataclasses import dataclass
+
+import pandas as pd
+from scipy import stats
+
+from studylib.analysis.difficulty import ALL, LEVELS, contrast
+from studylib.analysis.stats import holm
+from studylib.errors import StudyError
+
+NON_INFERIORITY_MARGIN = 2.0  # points
+COMBINATIONS = ("two_stage", "interleaved", "progressive", "data_mixing", "merging")
+
+
+@dataclass(frozen=True)
+class Claim:
+    """`sign` * (arm - against) > margin, on each of the levels and against each of the references.
+
+    The margin is in points for "accuracy", in nats for "log_length" (log 10 is ten times as long). With
+    `steeper`, the statistic is the difference at the last level minus that at the first.
+    """
+
+    id: str
+    chapter: int
+    text: str
+    arm: str
+    against: tuple[str, ...] = ("base",)
+    levels: tuple[str, ...] = (ALL,)
+    measure: str = "accuracy"
+    sign: int = 1
+    margin: float = 0.0
+    steeper: bool = False
+
+
+CLAIMS = (
+    Claim("sft-careful", 3, "SFT on a few careful text traces beats the base.", "sft_careful"),
+    Claim("few-beat-many", 3, "Few text traces beat many multimodal ones.", "sft_careful", ("sft_eureka",)),
+    Claim("length-alone", 3, "Rambling traces make the model worse than the base.", "sft_rambling", sign=-1),
+    Claim(
+        "rambling-long",
+        3,
+        "Yet they make it at least 8 times as long.",
+        "sft_rambling",
+        measure="log_length",
+        margin=math.log(8),
+    ),
+    Claim(
+        "gain-by-level",
+        3,
+        "The gain of SFT grows with difficulty.",
+        "sft_eureka",
+        levels=("L1", "L5"),
+        steeper=True,
+    ),
+    Claim("rl-better", 4, "RL beats the base.", "rl"),
+    Claim("rl-every-level", 4, "RL improves every level.", "rl", levels=LEVELS),
+    Claim("kl-needed", 4, "RL without the KL term is worse.", "rl_beta0", ("rl",), sign=-1),
+    Claim("easy-needed", 4, "RL without the easiest questions is worse.", "rl_no_easy", ("rl",), sign=-1),
+    Claim("sft-easy", 5, "SFT loses on the easiest questions.", "sft_eureka", levels=("L1",), sign=-1),
+    Claim("sft-hard", 5, "SFT gains on the hardest questions.", "sft_eureka", levels=("L5",)),
+    Claim("rl-over-sft", 5, "RL beats SFT over all.", "rl", ("sft_eureka",)),
+    Claim("sft-hardest", 5, "SFT beats RL on the hardest questions.", "sft_eureka", ("rl",), ("L5",)),
+    Claim(
+        "rl-easy", 5, "RL keeps the easiest questions.", "rl", levels=("L1",), margin=-NON_INFERIORITY_MARGIN
+    ),
+    Claim(
+        "sft-long",
+        5,
+        "SFT answers are more than 10 times as long as the base's.",
+        "sft_eureka",
+        measure="log_length",
+        margin=math.log(10),
+    ),
+    *(
+        Claim(
+            f"{arm}-synergy",
+            11,
+            f"{arm} is at least as good as the better parent at every level.",
+            arm,
+            ("sft_eureka", "rl"),
+            LEVELS,
+            margin=-NON_INFERIORITY_MARGIN,
+        )
+        for arm in COMBINATIONS
+    ),
+)
+
+
+def claims_of(chapter: int) -> list[Claim]:
+    """The claims that one chapter judges, which are one Holm family."""
+    return [claim for claim in CLAIMS if claim.chapter == chapter]
+
+
+def contrasts_for(claims: list[Claim], scores: pd.DataFrame, levels: pd.DataFrame) -> pd.DataFrame:
+    """Every contrast that the claims need. scores: all arms, where "base" is set B (set A tags only)."""
+    needed = dict.fromkeys((claim.arm, other, claim.measure) for claim in claims for other in claim.against)
+    missing = {name for arm, other, _ in needed for name in (arm, other)} - set(scores["arm"])
+    if missing:
+        raise StudyError(
+            f"The claims need the arm '{min(missing)}', which has no responses yet; evaluate it."
+        )
+    arms = dict(list(scores.groupby("arm")))
+    return pd.concat(
+        [contrast(arms[arm], arms[other], levels, other, measure) for arm, other, measure in needed]
+    )
+
+
+def judge(claims: list[Claim], contrasts: pd.DataFrame, alpha: float = 0.05) -> pd.DataFrame:
+    """A row a claim: id, claim, its weakest part (against ... margin), p, p_holm, verdict, source."""
+    rows = [_test(claim, contrasts) for claim in claims]
+    corrected = holm([row["p"] for row in rows])
+    for row, p in zip(rows, corrected, strict=True):
+        row["p_holm"] = p
+        row["verdict"] = "undecided" if p >= alpha else "holds" if row.pop("leans_for") else "fails"
+        row.pop("leans_for", None)
+    return pd.DataFrame(rows)
+
+
+def _test(claim: Claim, contrasts: pd.DataFrame) -> dict:
+    """The claim's weakest part and its p before the correction for the family."""
+    parts = _parts(claim, contrasts)
+    distance = (claim.sign * parts["estimate"] - claim.margin) / parts["se"]
+    testable = parts["se"] > 0
+    p_for = pd.Series(stats.t.sf(distance, parts["df"]), parts.index).where(testable, 1.0)
+    p_against = pd.Series(stats.t.cdf(distance, parts["df"]), parts.index).where(testable, 1.0)
+    joint_for, joint_against = p_for.max(), min(1.0, p_against.min() * len(parts))
+    weakest = parts.loc[p_for.idxmax()]
+    shown = {name: weakest[name] for name in ("against", "level", "estimate", "low", "high")}
+    return {
+        "id": claim.id,
+        "claim": claim.text,
+        **shown,
+        "margin": claim.sign * claim.margin,
+        "p": min(1.0, 2 * min(joint_for, joint_against)),
+        "leans_for": joint_for < joint_against,
+        "source": weakest["source"],
+    }
+
+
+def _parts(claim: Claim, contrasts: pd.DataFrame) -> pd.DataFrame:
+    rows = contrasts[
+        (contrasts["arm"] == claim.arm)
+        & contrasts["against"].isin(claim.against)
+        & contrasts["level"].isin(claim.levels)
+        & (contrasts["benchmark"] == ALL)
+        & (contrasts["measure"] == claim.measure)
+    ].reset_index(drop=True)
+    if len(rows) != len(claim.against) * len(claim.levels):
+        raise StudyError(
+            f"The claim '{claim.id}' needs {claim.arm} on {claim.levels}, but some level has no questions."
+        )
+    return _steepness(rows, claim) if claim.steeper else rows
+
+
+def _steepness(rows: pd.DataFrame, claim: Claim) -> pd.DataFrame:
+    """Last level minus first, as one part. The two share no question, so their variances add."""
+    first, last = (rows[rows["level"] == level].iloc[0] for level in (claim.levels[0], claim.levels[-1]))
+    estimate, se = last["estimate"] - first["estimate"], math.hypot(first["se"], last["se"])
+    df = min(first["df"], last["df"])
+    half = stats.t.ppf(0.975, df) * se
+    span = {"estimate": estimate, "se": se, "df": df, "low": estimate - half, "high": estimate + half}
+    return pd.DataFrame([{**last.to_dict(), **span, "level": f"{claim.levels[-1]} - {claim.levels[0]}"}])

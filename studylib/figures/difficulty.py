@@ -1,0 +1,198 @@
+"""Figure 1 of the paper, and the base that the levels come from."""
+
+import pandas as pd
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from studylib.analysis.difficulty import ALL, LEVELS, SIXTEENTHS, level_counts
+from studylib.figures.palette import (
+    FAINT,
+    LEVEL_COLOURS,
+    colour_of,
+    dress,
+    error_bars,
+    in_order,
+    marker_of,
+    name_of,
+)
+from studylib.published import MIRRORED
+
+COLUMNS = 2
+
+
+def panel_grid(
+    names: list[str], columns: int = COLUMNS, **options
+) -> tuple[go.Figure, dict[str, dict[str, int]]]:
+    """A grid of panels, and the place of each by its name."""
+    rows = -(-len(names) // columns)
+    titles = ["All benchmarks" if name == ALL else name for name in names]
+    fig = make_subplots(
+        rows, columns, subplot_titles=titles, vertical_spacing=0.27 / rows, horizontal_spacing=0.1, **options
+    )
+    places = {name: {"row": i // columns + 1, "col": i % columns + 1} for i, name in enumerate(names)}
+    return fig, places
+
+
+def panel_order(benchmarks: pd.Series) -> list[str]:
+    """Benchmarks in the paper's order, the sum over all last."""
+    order = [*MIRRORED, ALL]
+    return sorted(benchmarks.unique(), key=lambda name: (order.index(name) if name in order else -1, name))
+
+
+def gain_by_level(gains: pd.DataFrame, stamp: str, published: pd.DataFrame | None = None) -> go.Figure:
+    """Gain over the base by difficulty level, a panel a benchmark (Figure 1).
+
+    gains: difficulty.gains (points). Drawn are the fair gains (against "B") and the base's own regression
+    line (set B minus set A). published: published.published_gains, dotted and in the same colours.
+    """
+    panels = panel_order(gains["benchmark"])
+    fair = gains[(gains["against"] == "B") & (gains["level"] != ALL)]
+    arms = in_order(list(fair["arm"].unique()))
+    columns = COLUMNS if len(arms) <= 4 else 1
+    fig, places = panel_grid(panels, columns, shared_yaxes="all")
+    for panel in panels:
+        own = _at_levels(gains[(gains["arm"] == "base") & (gains["against"] == "A")], panel)
+        fig.add_trace(_own_line(own, show=panel == panels[0]), **places[panel])
+        for i, arm in enumerate(arms):
+            cells = _at_levels(fair[fair["arm"] == arm], panel)
+            shift = 0.6 * (i - (len(arms) - 1) / 2) / max(len(arms), 4)
+            fig.add_trace(_gain_line(cells, arm, shift, show=panel == panels[0]), **places[panel])
+        if published is not None and panel in MIRRORED:
+            theirs = published[(published["benchmark"] == MIRRORED[panel]) & published["arm"].isin(arms)]
+            for arm in in_order(list(theirs["arm"].unique())):
+                trace = _paper_line(theirs[theirs["arm"] == arm], arm, show=panel == panels[0])
+                fig.add_trace(trace, **places[panel])
+    fig.add_hline(y=0, line={"color": FAINT, "width": 1}, layer="below")
+    fig.update_xaxes(
+        tickvals=list(range(len(LEVELS))), ticktext=list(LEVELS), range=[-0.4, len(LEVELS) - 0.6]
+    )
+    fig.update_yaxes(title_text="gain (points)", title_standoff=4, col=1)
+    height = 215 * -(-len(panels) // columns) + 24 * (len(arms) + (0 if published is None else 2)) + 40
+    return dress(fig, "Gain over the base by difficulty level", stamp, height, True)
+
+
+def _at_levels(table: pd.DataFrame, panel: str) -> pd.DataFrame:
+    rows = table[(table["benchmark"] == panel) & (table["level"] != ALL)]
+    return rows.assign(x=rows["level"].map(LEVELS.index)).sort_values("x")
+
+
+def _own_line(cells: pd.DataFrame, show: bool) -> go.Scatter:
+    return go.Scatter(
+        x=cells["x"],
+        y=cells["estimate"].round(2),
+        name="Base, second set (regression to the mean)",
+        mode="lines",
+        line={"color": colour_of("base"), "dash": "dash", "width": 1.5},
+        legendgroup="own",
+        showlegend=show,
+    )
+
+
+def _gain_line(cells: pd.DataFrame, arm: str, shift: float, show: bool) -> go.Scatter:
+    return go.Scatter(
+        x=cells["x"] + shift,
+        y=cells["estimate"].round(2),
+        name=name_of(arm),
+        mode="lines+markers",
+        line={"color": colour_of(arm), "width": 1.5},
+        marker={"symbol": marker_of(arm), "size": 7},
+        legendgroup=arm,
+        showlegend=show,
+        customdata=cells[["low", "high", "questions", "source"]].round(2),
+        hovertemplate="%{y:.1f} [%{customdata[0]:.1f}, %{customdata[1]:.1f}] points, "
+        "%{customdata[2]} questions<br>interval: %{customdata[3]}",
+        **error_bars(cells, colour_of(arm)),
+    )
+
+
+def _paper_line(cells: pd.DataFrame, arm: str, show: bool) -> go.Scatter:
+    return go.Scatter(
+        x=cells["level"].map(LEVELS.index),
+        y=cells["estimate"],
+        name=f"{name_of(arm)}, paper (7B)",
+        mode="lines",
+        line={"color": colour_of(arm), "dash": "dot", "width": 1.2},
+        opacity=0.7,
+        legendgroup=f"{arm}-paper",
+        showlegend=show,
+    )
+
+
+def pass_rates(levels: pd.DataFrame, stamp: str) -> go.Figure:
+    """Questions by how many of the base's samples are correct, a panel a benchmark, coloured by level."""
+    panels = panel_order(levels["benchmark"])
+    fig, places = panel_grid(panels)
+    samples = int(levels["samples"].iloc[0])
+    for panel in panels:
+        for level in LEVELS:
+            cell = levels[(levels["benchmark"] == panel) & (levels["level"] == level)]
+            counts = cell["correct"].value_counts().sort_index()
+            bars = go.Bar(
+                x=counts.index,
+                y=counts,
+                name=f"{level}: {_bounds(level)}",
+                marker={"color": LEVEL_COLOURS[level], "line": {"color": "#44617a", "width": 0.5}},
+                legendgroup=level,
+                showlegend=panel == panels[0],
+            )
+            fig.add_trace(bars, **places[panel])
+    fig.update_layout(barmode="stack", bargap=0.08)
+    fig.update_xaxes(range=[-0.7, samples + 0.7], dtick=4, title_standoff=2)
+    fig.update_xaxes(title_text=f"correct of {samples} samples", row=-(-len(panels) // COLUMNS))
+    fig.update_yaxes(title_text="questions", title_standoff=4, col=1)
+    return dress(fig, "Pass rate of the base, set A", stamp, 210 * (-(-len(panels) // 2)) + 80, True)
+
+
+def _bounds(level: str) -> str:
+    above = {name: bound for name, bound in SIXTEENTHS.items() if bound > SIXTEENTHS[level]}
+    upper = min(above.values(), default=17) - 1
+    return f"{SIXTEENTHS[level]}-{upper} of 16"
+
+
+def level_sizes(levels: pd.DataFrame, stamp: str) -> go.Figure:
+    """Questions in each level of each benchmark, as stacked bars with their counts."""
+    counts = level_counts(levels)
+    panels = panel_order(levels["benchmark"])[::-1]
+    fig = go.Figure()
+    for level in LEVELS:
+        fig.add_bar(
+            y=panels,
+            x=counts.loc[panels, level],
+            name=level,
+            orientation="h",
+            marker={"color": LEVEL_COLOURS[level], "line": {"color": "white", "width": 1}},
+            text=counts.loc[panels, level],
+            textposition="inside",
+            insidetextanchor="middle",
+            textangle=0,
+            textfont={"size": 11, "color": "white" if level in ("L4", "L5") else "#222222"},
+        )
+    fig.update_layout(barmode="stack", bargap=0.3)
+    fig.update_xaxes(title_text="test questions")
+    fig.update_legends(traceorder="normal")
+    return dress(fig, "Questions in each difficulty level", stamp, 60 * len(panels) + 120)
+
+
+def accuracy_by_benchmark(
+    accuracy: pd.DataFrame, stamp: str, target: tuple[float, float] | None = None
+) -> go.Figure:
+    """Accuracy of each arm on each benchmark with its interval; target: a band in % to be shaded."""
+    panels = panel_order(accuracy["benchmark"])
+    arms = in_order(list(accuracy["arm"].unique()))
+    fig = go.Figure()
+    if target is not None:
+        fig.add_hrect(*target, fillcolor="#bbbbbb", opacity=0.25, line_width=0)
+    for i, arm in enumerate(arms):
+        cells = accuracy[accuracy["arm"] == arm].set_index("benchmark").reindex(panels)
+        fig.add_scatter(
+            x=[place + 0.6 * (i - (len(arms) - 1) / 2) / max(len(arms), 3) for place in range(len(panels))],
+            y=cells["estimate"].round(2),
+            name=name_of(arm),
+            mode="markers",
+            marker={"symbol": marker_of(arm), "size": 8, "color": colour_of(arm)},
+            **error_bars(cells, colour_of(arm)),
+        )
+    names = ["All" if panel == ALL else panel.replace("Mini", "Mini<br>") for panel in panels]
+    fig.update_xaxes(tickangle=0, tickvals=list(range(len(panels))), ticktext=names)
+    fig.update_yaxes(title_text="accuracy (%)")
+    return dress(fig, "Accuracy by benchmark", stamp, 330 + 8 * len(arms))

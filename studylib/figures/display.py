@@ -1,0 +1,37 @@
+"""Putting a figure into a notebook so that JupyterLab, the static book and a code host all show it."""
+
+import base64
+import json
+import shutil
+
+import kaleido
+import plotly.graph_objects as go
+from IPython.display import display
+
+PNG_WIDTH = 720
+
+
+def show(fig: go.Figure, div_id: str) -> None:
+    """Emit plotly JSON, html that needs a plotly.js of the page's own, and a PNG where a Chrome is found.
+
+    div_id: stable and unique in the notebook, so that a second run gives the same output.
+    """
+    bundle = {
+        "application/vnd.plotly.v1+json": json.loads(fig.to_json()),
+        "text/html": fig.to_html(full_html=False, include_plotlyjs=False, div_id=div_id),
+    }
+    picture = png(fig, PNG_WIDTH)
+    if picture is not None:
+        bundle["image/png"] = base64.b64encode(picture).decode()
+    display(bundle, raw=True)
+
+
+def png(fig: go.Figure, width: int) -> bytes | None:
+    """The figure as PNG, or None where there is no Chrome for kaleido to draw it with."""
+    if not any(shutil.which(name) for name in ("chromium", "chromium-browser", "google-chrome", "chrome")):
+        return None
+    try:
+        kaleido.start_sync_server(silence_warnings=True)  # one Chrome for all figures of a notebook
+        return fig.to_image(format="png", width=width, height=fig.layout.height, scale=1)
+    except Exception:  # a Chrome that does not start must not cost the reader the figure itself
+        return None

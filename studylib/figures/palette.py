@@ -1,0 +1,138 @@
+"""One name, colour and marker for each arm, and what all figures share.
+
+Colours are Okabe and Ito's and Tol's muted set, told apart under the common colour blindnesses; markers
+and dashes say the same thing a second time.
+"""
+
+import zlib
+
+import plotly.graph_objects as go
+
+NAMES = {
+    "base": "Base",
+    "base_instructed": "Base + instruction",
+    "sft_rambling": "SFT (rambling)",
+    "sft_careful": "SFT (careful)",
+    "sft_eureka": "SFT (Eureka-Distill)",
+    "rl": "RL",
+    "rl_beta0": "RL (beta 0)",
+    "rl_no_easy": "RL (no easy)",
+    "two_stage": "Two-stage",
+    "interleaved": "Interleaved",
+    "progressive": "Progressive",
+    "data_mixing": "Data mixing",
+    "merging": "Model merging",
+}
+COLOURS = {
+    "base": "#5a5a5a",
+    "base_instructed": "#9a9a9a",
+    "sft_rambling": "#cc6677",
+    "sft_careful": "#882255",
+    "sft_eureka": "#d55e00",
+    "rl": "#0072b2",
+    "rl_beta0": "#56b4e9",
+    "rl_no_easy": "#332288",
+    "two_stage": "#e69f00",
+    "interleaved": "#44aa99",
+    "progressive": "#117733",
+    "data_mixing": "#cc79a7",
+    "merging": "#8b5a2b",
+}
+MARKERS = {
+    "base": "x",
+    "base_instructed": "cross",
+    "sft_rambling": "triangle-down",
+    "sft_careful": "square",
+    "sft_eureka": "circle",
+    "rl": "diamond",
+    "rl_beta0": "triangle-left",
+    "rl_no_easy": "triangle-right",
+    "two_stage": "triangle-up",
+    "interleaved": "pentagon",
+    "progressive": "hexagon",
+    "data_mixing": "star",
+    "merging": "bowtie",
+}
+# For an arm that a reader adds in params/: always the same one, by its name.
+SPARE_COLOURS = ("#999933", "#aa4499", "#661100", "#6699cc", "#ddaa33")
+# Levels from easy to hard, light to dark, so that they read in grey too.
+LEVEL_COLOURS = {"L1": "#c6dbef", "L2": "#9ecae1", "L3": "#6baed6", "L4": "#3182bd", "L5": "#08519c"}
+BENCHMARK_MARKERS = ("circle", "square", "diamond", "triangle-up", "cross", "star")
+INK, FAINT = "#333333", "#8a8a8a"
+
+
+def name_of(arm: str) -> str:
+    return NAMES.get(arm, arm.replace("_", " "))
+
+
+def colour_of(arm: str) -> str:
+    return COLOURS.get(arm, SPARE_COLOURS[zlib.crc32(arm.encode()) % len(SPARE_COLOURS)])
+
+
+def marker_of(arm: str) -> str:
+    return MARKERS.get(arm, "hourglass")
+
+
+def in_order(arms: list[str]) -> list[str]:
+    """Arms in the order of the palette, those that it does not know at the end by name."""
+    known = list(NAMES)
+    return sorted(arms, key=lambda arm: (known.index(arm) if arm in known else len(known), arm))
+
+
+def error_bars(table, colour: str, axis: str = "y") -> dict[str, dict]:
+    """Interval of each row (columns estimate, low, high) as plotly's error bars on that axis."""
+    bars = {
+        "type": "data",
+        "symmetric": False,
+        "array": (table["high"] - table["estimate"]).tolist(),
+        "arrayminus": (table["estimate"] - table["low"]).tolist(),
+        "color": colour,
+        "thickness": 1.2,
+        "width": 2,
+    }
+    return {f"error_{axis}": bars}
+
+
+def log_ticks(axes) -> None:
+    """A log axis with its ticks written out: plotly writes 20 as 2. axes: fig.update_xaxes or _yaxes."""
+    values = [digit * 10**power for power in range(-1, 5) for digit in (1, 2, 5)]
+    axes(type="log", tickvals=values, ticktext=[f"{value:g}" for value in values])
+
+
+def dress(fig: go.Figure, title: str, stamp: str, height: int, panels: bool = False) -> go.Figure:
+    """Title, stamp, legend and margins. The width is left free: from a phone's 380 px to a page."""
+    fig.update_layout(
+        template="simple_white",
+        title={"text": title, "x": 0, "xref": "paper", "y": 1, "yref": "container", "yanchor": "top"},
+        title_pad={"t": 10},
+        title_font_size=14,
+        font={"size": 12, "color": INK},
+        height=height,
+        margin={"l": 48, "r": 12, "t": 64 if panels else 46, "b": 36},
+        legend={
+            "orientation": "h",
+            "x": 0,
+            "y": 0,
+            "yref": "container",
+            "yanchor": "bottom",
+            "font_size": 11,
+        },
+        hoverlabel={"font_size": 12},
+    )
+    fig.update_annotations(font_size=12)
+    for axes in (fig.update_xaxes, fig.update_yaxes):
+        axes(title_font_size=12, tickfont_size=11)
+    fig.add_annotation(
+        text=stamp,
+        name="stamp",
+        x=1,
+        y=1,
+        xref="paper",
+        yref="paper",
+        xanchor="right",
+        yanchor="bottom",
+        yshift=20 if panels else 3,
+        showarrow=False,
+        font={"size": 9, "color": FAINT},
+    )
+    return fig

@@ -1,0 +1,62 @@
+"""Questions as a reader meets them: picture, text, answer."""
+
+import base64
+import io
+import textwrap
+
+import plotly.graph_objects as go
+
+from studylib.figures.palette import dress
+
+CAPTION_LINES = 5
+
+
+def sample_grid(rows: list[dict], stamp: str, columns: int = 2) -> go.Figure:
+    """Pictures of question rows with their text and answer below; rows: data.load_questions."""
+    fig = go.Figure()
+    lines = -(-len(rows) // columns)
+    for i, row in enumerate(rows):
+        left, top = i % columns, -(i // columns) * 1.55
+        if row["images"]:
+            fig.add_layout_image(
+                source=_data_uri(row["images"][0]),
+                xref="x",
+                yref="y",
+                x=left + 0.5,
+                y=top - 0.02,
+                sizex=0.9,
+                sizey=0.95,
+                xanchor="center",
+                yanchor="top",
+            )
+        fig.add_annotation(
+            text=_caption(row),
+            x=left + 0.5,
+            y=top - 1,
+            xref="x",
+            yref="y",
+            yanchor="top",
+            showarrow=False,
+            align="left",
+        )
+    fig.update_xaxes(range=[0, columns], visible=False, fixedrange=True)
+    fig.update_yaxes(range=[-lines * 1.55, 0], visible=False, fixedrange=True)
+    dress(fig, "Sample questions", stamp, 270 * lines + 60)
+    fig.update_annotations(font_size=10, selector=lambda note: note.name != "stamp")
+    return fig.update_layout(margin={"l": 4, "r": 4, "b": 4})
+
+
+def _caption(row: dict) -> str:
+    text = textwrap.wrap(" ".join(row["question"].split()), 34)
+    shown = (
+        text[:CAPTION_LINES]
+        if len(text) <= CAPTION_LINES
+        else [*text[: CAPTION_LINES - 1], text[CAPTION_LINES - 1] + " ..."]
+    )
+    return "<br>".join([f"<b>{row['benchmark']}</b>", *shown, f"answer: <b>{row['answer']}</b>"])
+
+
+def _data_uri(image) -> str:
+    buffer = io.BytesIO()
+    image.save(buffer, format="PNG", optimize=True)
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()

@@ -1,0 +1,67 @@
+"""Small HTML tables: ours beside the paper's, and the verdicts."""
+
+import pandas as pd
+from IPython.display import HTML
+
+from studylib.analysis.difficulty import ALL
+from studylib.errors import StudyError
+from studylib.figures.palette import in_order, name_of
+from studylib.published import MIRRORED
+
+MARKS = {"holds": "✔ holds", "fails": "✘ fails", "undecided": "? undecided"}
+
+
+def beside_paper(
+    accuracy: pd.DataFrame, paper: pd.DataFrame, rows: dict[str, str], stamp: str
+) -> pd.DataFrame:
+    """Accuracy in %: our arm with half of its interval, and under it the paper's row.
+
+    accuracy: difficulty.accuracy. paper: a published table whose first column names its rows. rows: our arm
+    and the paper's row. The columns are our benchmarks, named with those that they mirror.
+    """
+    label = paper.columns[0]
+    lines, index = [], []
+    cells = accuracy.set_index(["arm", "benchmark"])
+    for arm in in_order(list(rows)):
+        if arm not in cells.index.get_level_values("arm"):
+            raise StudyError(f"The table needs the arm '{arm}', which has no accuracy; evaluate it first.")
+        theirs = paper[paper[label] == rows[arm]].iloc[0]
+        lines += [[_interval(cells.loc[(arm, ours)]) for ours in (*MIRRORED, ALL)]]
+        lines += [[f"{theirs[name]:.1f}" for name in (*MIRRORED.values(), "avg")]]
+        index += [(name_of(arm), stamp), (f"{rows[arm]}", "paper (7B)")]
+    columns = [f"{ours} / {theirs}" for ours, theirs in MIRRORED.items()] + ["average"]
+    return pd.DataFrame(
+        lines, columns=columns, index=pd.MultiIndex.from_tuples(index, names=["arm", "accuracy, %"])
+    )
+
+
+def _interval(cell: pd.Series) -> str:
+    return f"{cell['estimate']:.1f} ± {(cell['high'] - cell['low']) / 2:.1f}"
+
+
+def plain(table: pd.DataFrame, decimals: int = 1) -> HTML:
+    """A table as small HTML without styles or scripts."""
+    return HTML(
+        table.to_html(border=0, float_format=lambda x: f"{x:.{decimals}f}", na_rep="", justify="left")
+    )
+
+
+def verdicts(table: pd.DataFrame) -> HTML:
+    """The claims with their weakest part, corrected p and verdict. table: verdicts.judge."""
+    shown = pd.DataFrame(
+        {
+            "claim": table["claim"],
+            "measured": [_measured(row) for _, row in table.iterrows()],
+            "margin": table["margin"],
+            "p (Holm)": table["p_holm"].map("{:.3f}".format),
+            "verdict": table["verdict"].map(MARKS),
+        }
+    )
+    return plain(shown.set_index("claim"), decimals=2)
+
+
+def _measured(row: pd.Series) -> str:
+    at = "" if row["level"] == ALL else f" at {row['level']}"
+    return (
+        f"{row['estimate']:.1f} [{row['low']:.1f}, {row['high']:.1f}] against {name_of(row['against'])}{at}"
+    )

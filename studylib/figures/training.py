@@ -1,0 +1,66 @@
+"""Training curves."""
+
+import pandas as pd
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from studylib.figures.palette import colour_of, dress, in_order, name_of
+
+# Column of the training log -> panel title with its unit. The names are TRL's.
+RL_PANELS = {
+    "reward": "reward (0 to 1)",
+    "completions/mean_length": "length (tokens)",
+    "entropy": "entropy (nats)",
+    "kl": "KL to the base (nats)",
+    "clip_ratio/region_mean": "clipped tokens (share)",
+    "completions/clipped_ratio": "truncated (share)",
+    "frac_reward_zero_std": "equal-reward groups (share)",
+}
+
+
+def training_curves(
+    log: pd.DataFrame, stamp: str, panels: dict[str, str], title: str, window: int = 5
+) -> go.Figure:
+    """One panel a column of the log: the logged values thin, their running mean of `window` logs thick.
+
+    log: columns arm, step, and those of the panels; a column that no arm logged has no panel.
+    """
+    shown = {column: label for column, label in panels.items() if column in log and log[column].notna().any()}
+    rows = -(-len(shown) // 2)
+    fig = make_subplots(
+        rows, 2, subplot_titles=list(shown.values()), vertical_spacing=0.3 / rows, horizontal_spacing=0.14
+    )
+    arms = in_order(list(log["arm"].unique()))
+    for i, column in enumerate(shown):
+        place = {"row": i // 2 + 1, "col": i % 2 + 1}
+        for arm in arms:
+            values = log[log["arm"] == arm].sort_values("step")[["step", column]].dropna()
+            for trace in _raw_and_mean(values, column, arm, window, show=i == 0):
+                fig.add_trace(trace, **place)
+    fig.update_xaxes(title_standoff=2)
+    fig.update_xaxes(title_text="step", row=rows)
+    fig.update_yaxes(nticks=5)
+    return dress(fig, title, stamp, 170 * rows + 110, True)
+
+
+def _raw_and_mean(values: pd.DataFrame, column: str, arm: str, window: int, show: bool) -> list[go.Scatter]:
+    smooth = values[column].rolling(window, center=True, min_periods=1).mean()
+    common = {"x": values["step"], "mode": "lines", "legendgroup": arm, "name": name_of(arm)}
+    thin, thick = ({"color": colour_of(arm), "width": width} for width in (0.8, 2))
+    return [
+        go.Scatter(
+            y=values[column].round(4), line=thin, opacity=0.4, showlegend=False, hoverinfo="skip", **common
+        ),
+        go.Scatter(y=smooth.round(4), line=thick, showlegend=show, **common),
+    ]
+
+
+def rl_curves(log: pd.DataFrame, stamp: str) -> go.Figure:
+    """Reward, length, entropy, KL, clipped and truncated shares and groups of equal reward, by step."""
+    return training_curves(log, stamp, RL_PANELS, "RL training")
+
+
+def sft_curves(log: pd.DataFrame, stamp: str) -> go.Figure:
+    """Training loss by step, and what a checkpoint scored on validation."""
+    panels = {"loss": "loss (nats a token)", "validation_accuracy": "validation accuracy (%)"}
+    return training_curves(log, stamp, panels, "Long-CoT SFT", window=9)

@@ -1,0 +1,54 @@
+"""The paper's own numbers (arXiv 2507.07562v1), read from outputs/paper_published."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from studylib.errors import StudyError
+
+FOLDER = Path(__file__).resolve().parent.parent / "outputs" / "paper_published"
+
+TABLES = (
+    "headline",
+    "table1_sft_data",
+    "table2_3_rl",
+    "table5_words",
+    "table7_lengths",
+    "fig1_accuracy_gains",
+)
+
+MIRRORED = {
+    "MiniVision": "MathVision",
+    "MiniVerse": "MathVerse",
+    "MiniVista": "MathVista",
+    "MiniMMMU": "MMMU",
+    "MiniStar": "MMStar",
+}
+METHOD_OF_ARM = {
+    "base": "Base",
+    "sft_eureka": "SFT",
+    "rl": "RL",
+    "two_stage": "Two-stage",
+    "interleaved": "Interleaved",
+    "progressive": "Progressive",
+    "data_mixing": "Data Mixing",
+    "merging": "Model Merging",
+}
+
+
+def published(name: str) -> pd.DataFrame:
+    """One published table as printed; accuracies in %, gains in points, lengths in tokens."""
+    if name not in TABLES:
+        raise StudyError(f"No published table is named '{name}'; there are {', '.join(TABLES)}.")
+    path = FOLDER / f"{name}.csv"
+    if not path.exists():
+        raise StudyError(f"The published table {path} is missing; restore it with `git checkout -- {path}`.")
+    return pd.read_csv(path)
+
+
+def published_gains() -> pd.DataFrame:
+    """Figure 1 in long form: benchmark (the paper's name), arm (ours), level, estimate in points."""
+    wide = published("fig1_accuracy_gains")
+    arms = {method: arm for arm, method in METHOD_OF_ARM.items()}
+    long = wide.melt(["benchmark", "method"], var_name="level", value_name="estimate")
+    return long.assign(arm=long["method"].map(arms)).drop(columns="method")

@@ -1,0 +1,103 @@
+"""Intervals and tests, against known answers and by simulation."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from studylib.analysis import stats
+from studylib.errors import StudyError
+
+
+def rates(values: np.ndarray, versions: int = 1, arm: str = "rl") -> pd.DataFrame:
+    """A rates table from values (seeds, questions), in two benchmarks by turns."""
+    rows = [
+        {
+            "arm": arm,
+            "seed": seed,
+            "benchmark": ("MiniVision", "MiniVerse")[question // versions % 2],
+            "problem": f"p{question // versions}",
+            "question_id": f"q{question}",
+            "value": value,
+            "samples": 4,
+        }
+        for seed, row in enumerate(values)
+        for question, value in enumerate(row)
+    ]
+    return pd.DataFrame(rows)
+
+
+def test_wilson_stays_inside_zero_and_one_and_matches_a_published_value():
+    assert stats.wilson(0, 10)[0] == 0
+    assert stats.wilson(81, 263) == pytest.approx((0.2553, 0.3662), abs=1e-4)  # Newcombe 1998, table I
+    with pytest.raises(StudyError, match="3 of 2"):
+        stats.wilson(3, 2)
+
+
+def test_missing_problem_id_is_refused_and_not_counted_as_a_cluster():
+    table = rates(np.zeros((1, 8)))
+    table.loc[3, "problem"] = None
+    with pytest.raises(StudyError, match="Row 3 has no problem id"):
+        stats.bootstrap_mean(table)
+    with pytest.raises(StudyError, match="problem id"):
+        stats.clustered_se(table["value"], table["problem"])
+
+
+def test_versions_of_one_problem_widen_the_interval():
+    problem_values = np.random.default_rng(1).normal(size=60)
+    independent = stats.bootstrap_mean(rates(np.random.default_rng(1).normal(size=(1, 240))))
+    repeated = stats.bootstrap_mean(rates(np.repeat(problem_values, 4)[None], versions=4))
+    assert repeated.problems == 60 and independent.problems == 240
+    assert repeated.se > 1.6 * independent.se
+
+
+def test_bootstrap_agrees_with_the_clustered_formula_on_one_stratum():
+    table = rates(np.random.default_rng(2).normal(size=(1, 300)), versions=3).assign(benchmark="MiniVision")
+    drawn = stats.bootstrap_mean(table, draws=4000)
+    assert drawn.se == pytest.approx(stats.clustered_se(table["value"], table["problem"]), rel=0.06)
+
+
+def test_seeds_that_differ_widen_the_interval_and_are_named_as_its_source():
+    noise = np.random.default_rng(3).normal(size=(1, 200))
+    one = stats.bootstrap_mean(rates(noise))
+    three = stats.bootstrap_mean(rates(noise + np.array([[-1.0], [0.0], [1.0]])))
+    assert one.source == stats.QUESTIONS and three.source == stats.QUESTIONS_AND_SEEDS
+    assert three.high - three.low > 10 * (one.high - one.low)
+    assert three.df < 3  # three seeds are two degrees of freedom, however many questions
+
+
+def test_interval_covers_the_truth_as_often_as_it_says():
+    rng, hits = np.random.default_rng(4), 0
+    for _ in range(200):
+        seeds, problems = rng.normal(size=(3, 1)), rng.normal(size=(1, 40)) * 2
+        estimate = stats.bootstrap_mean(rates(seeds + problems + rng.normal(size=(3, 40))), draws=200)
+        hits += estimate.low < 0 < estimate.high
+    assert 0.91 <= hits / 200 <= 0.99
+
+
+def test_paired_difference_removes_what_the_arms_share():
+    hard = np.random.default_rng(5).normal(size=(1, 100)) * 50
+    change = np.random.default_rng(6).normal(loc=1, size=(3, 100))
+    arm, base = rates(hard + change), rates(hard, arm="base")
+    gain = stats.bootstrap_mean(stats.paired_differences(arm, base))
+    assert gain.estimate == pytest.approx(change.mean(), abs=1e-9) and gain.se < 0.2
+
+
+def test_unpaired_questions_are_refused():
+    with pytest.raises(StudyError, match="answered by only one of rl and base"):
+        stats.paired_differences(rates(np.zeros((1, 9))), rates(np.zeros((1, 8)), arm="base"))
+
+
+def test_holm_on_a_worked_family():
+    # 0.01 x 4; 0.02 x 3; 0.03 x 2 lifted to the one before it; 0.04 lifted likewise.
+    assert stats.holm([0.04, 0.01, 0.03, 0.02]) == pytest.approx([0.06, 0.04, 0.06, 0.06])
+
+
+def test_detectable_difference_is_found_with_the_power_it_names():
+    size = stats.detectable_difference(300, samples=4, reference_samples=16, change_sd=0.2)
+    rng, found = np.random.default_rng(7), 0
+    for _ in range(400):
+        change = rng.normal(size, 0.2, 300)
+        observed = change + rng.normal(0, np.sqrt(0.25 * (1 / 4 + 1 / 16)), 300)
+        t = observed.mean() / (observed.std(ddof=1) / np.sqrt(300))
+        found += abs(t) > 1.968
+    assert 0.74 <= found / 400 <= 0.86

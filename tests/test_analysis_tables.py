@@ -1,0 +1,128 @@
+"""Joins, lengths, words, flows and divergence on tables small enough to check by hand."""
+
+import pandas as pd
+import pytest
+
+from studylib.analysis import divergence, length, style
+from studylib.analysis.difficulty import tag_levels
+from studylib.analysis.scores import join_scores, question_rates
+from studylib.errors import StudyError
+from studylib.published import published, published_gains
+
+
+def responses(texts: list[str], arm: str = "sft_eureka", tokens: int = 10, cut: int = 0) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "benchmark": "MiniVision",
+            "question_id": [f"q{i // 2}" for i in range(len(texts))],
+            "arm": arm,
+            "seed": 0,
+            "sample": [i % 2 for i in range(len(texts))],
+            "prompt_hash": "h",
+            "text": texts,
+            "tokens": tokens,
+            "finish_reason": ["length"] * cut + ["stop"] * (len(texts) - cut),
+        }
+    )
+
+
+def graded(table: pd.DataFrame, outcomes: list[str]) -> pd.DataFrame:
+    keys = ["benchmark", "question_id", "arm", "seed", "sample"]
+    return table[keys].assign(extracted="7", outcome=outcomes)
+
+
+QUESTIONS = pd.DataFrame({"id": ["q0", "q1"], "problem": ["p0", "p1"]})
+
+
+def joined(outcomes: list[str], **options) -> pd.DataFrame:
+    table = responses(options.pop("texts", ["7"] * len(outcomes)), **options)
+    return join_scores(table, graded(table, outcomes), QUESTIONS)
+
+
+def test_only_the_outcome_correct_counts_as_correct():
+    rates = question_rates(joined(["correct", "truncated", "unparsed", "grader error"]))
+    assert rates["value"].tolist() == [0.5, 0.0] and rates["samples"].tolist() == [2, 2]
+
+
+def test_join_names_the_row_that_does_not_fit():
+    table = responses(["7"] * 4)
+    grades = graded(table, ["correct"] * 4)
+    with pytest.raises(StudyError, match=r"sample 1 of sft_eureka \(seed 0\) on q1 has no grade"):
+        join_scores(table, grades.iloc[:3], QUESTIONS)
+    with pytest.raises(StudyError, match="twice"):
+        join_scores(table, pd.concat([grades, grades]), QUESTIONS)
+    with pytest.raises(StudyError, match="none of"):
+        join_scores(table, graded(table, ["right"] * 4), QUESTIONS)
+    with pytest.raises(StudyError, match="questions table does not hold"):
+        join_scores(table, grades, QUESTIONS.iloc[:1])
+
+
+def test_truncation_share_counts_the_limit_and_not_the_grade():
+    table = length.truncation_share(joined(["wrong"] * 4, cut=1))
+    cell = table.set_index("benchmark").loc["MiniVision"]
+    assert cell["share"] == 0.25 and cell["low"] < 0.25 < cell["high"] and "Wilson" in cell["source"]
+
+
+def test_response_length_by_level():
+    scores = joined(["correct", "correct", "wrong", "wrong"]).assign(tokens=[10, 30, 100, 300])
+    cells = length.response_length(scores, tag_levels(scores)).set_index(["benchmark", "level"])["estimate"]
+    assert cells["MiniVision", "L1"] == 20 and cells["MiniVision", "L5"] == 200 and cells["all", "all"] == 110
+
+
+def test_words_count_endings_of_the_papers_five_and_only_whole_other_words():
+    scores = joined(["wrong"] * 2, texts=["Wait, some checks. Alternatively so", "await the letter"])
+    counts = style.word_counts(scores, style.WIDER_WORDS).set_index("word")["count"]
+    assert counts["wait"] == 1 and counts["check"] == 1 and counts["alternative"] == 1
+    assert counts["so"] == 1 and counts["let"] == 0
+
+
+def test_flows_add_up_and_a_model_against_itself_flows_by_chance_only():
+    before = joined(["correct", "wrong", "correct", "correct"], arm="base")
+    after = joined(["wrong", "wrong", "correct", "correct"])
+    table = style.flows(before, after).query("benchmark == 'all'").set_index("flow")
+    assert table["share"].sum() == pytest.approx(100) and table["share_by_chance"].sum() == pytest.approx(100)
+    assert table.loc["right to wrong", "share"] == 25 and table.loc["wrong to right", "share"] == 0
+    # q0 has one right and one wrong sample: a pair drawn without putting back flows this way half the time.
+    assert table.loc["right to wrong", "share_by_chance"] == 25
+
+
+def test_box_after_the_thought_is_needed_and_the_end_too():
+    texts = [
+        "<think> a </think> \\boxed{7}",
+        "\\boxed{7}",
+        "<think> \\boxed{7}",
+        "<think> a </think> \\boxed{7}",
+    ]
+    table = style.finish_and_box(joined(["correct"] * 4, texts=texts, cut=1))
+    assert table["estimate"].iloc[0] == 25
+
+
+def test_sentence_position_starts_anew_after_each_sentence_and_response():
+    tokens = pd.DataFrame(
+        {"response": [0] * 6 + [1], "token": ["Wait", ",", " no", ".", " Then", " 3", "So"], "kl": 0.0}
+    )
+    assert divergence.with_sentence_position(tokens)["in_sentence"].tolist() == [0, 1, 2, 3, 0, 1, 0]
+
+
+def test_pivotal_tokens_are_ranked_by_mean_and_rare_ones_left_out():
+    tokens = pd.DataFrame(
+        {
+            "token": ["Wait", " wait", "3", "3", "rare"],
+            "kl": [2.0, 4.0, 0.1, 0.3, 9.0],
+            "in_sentence": [0, 0, 1, 2, 1],
+        }
+    )
+    table = divergence.pivotal_tokens(tokens, least_count=2)
+    assert table["token"].tolist() == ["wait", "3"] and table["kl"].tolist() == pytest.approx([3.0, 0.2])
+    assert divergence.kl_by_place(tokens).set_index("place")["count"].tolist() == [3, 2]
+    with pytest.raises(StudyError, match="occurs 5 times"):
+        divergence.pivotal_tokens(tokens)
+
+
+def test_published_tables_are_whole_and_an_unknown_name_is_refused():
+    gains = published_gains()
+    assert len(gains) == 5 * 7 * 5 and gains["arm"].notna().all()
+    headline = published("headline").set_index("method")
+    assert headline.drop(columns="avg").mean(axis=1).round(1).sub(headline["avg"]).abs().max() <= 0.11
+    with pytest.raises(StudyError, match="headlines"):
+        published("headlines")

@@ -1,0 +1,166 @@
+"""Figures hold the numbers of their tables, say where these come from, and keep one colour an arm."""
+
+import json
+
+import plotly.graph_objects as go
+import pytest
+from PIL import Image
+from synthetic import arm_scores, question_rows, training_log
+
+from studylib.analysis import difficulty, divergence, length, style
+from studylib.errors import StudyError
+from studylib.figures import difficulty as by_level
+from studylib.figures import display, palette, samples, tables, training
+from studylib.figures import length as by_length
+from studylib.figures import style as by_style
+from studylib.published import published, published_gains
+
+STAMP = "scale smoke, seed 1, plan abc"
+
+
+@pytest.fixture(scope="module")
+def study() -> dict:
+    import pandas as pd
+
+    base_a, base_b = arm_scores("base", 16, 1), arm_scores("base", 16, 2)
+    arms = pd.concat([arm_scores("sft_eureka", 4, pull=0.35), arm_scores("rl", 4, pull=0.1)])
+    scores, levels = pd.concat([base_b, arms]), difficulty.tag_levels(base_a)
+    return {
+        "levels": levels,
+        "scores": scores,
+        "gains": difficulty.gains(arms, base_a, base_b, levels),
+        "accuracy": difficulty.accuracy(scores),
+        "lengths": length.response_length(scores, levels),
+        "flows": style.flows(base_b, arms[arms["arm"] == "rl"]),
+    }
+
+
+@pytest.fixture(scope="module")
+def figures(study) -> dict[str, go.Figure]:
+    tokens = divergence.with_sentence_position(kl_table())
+    return {
+        "gain_by_level": by_level.gain_by_level(study["gains"], STAMP, published_gains()),
+        "pass_rates": by_level.pass_rates(study["levels"], STAMP),
+        "level_sizes": by_level.level_sizes(study["levels"], STAMP),
+        "accuracy": by_level.accuracy_by_benchmark(study["accuracy"], STAMP),
+        "length_by_level": by_length.length_by_level(study["lengths"], STAMP),
+        "gain_against_length": by_length.gain_against_length(study["gains"], study["lengths"], STAMP),
+        "accuracy_against_length": by_length.accuracy_against_length(
+            study["accuracy"], study["lengths"], STAMP
+        ),
+        "rl_curves": training.rl_curves(training_log(), STAMP),
+        "words": by_style.reflection_words(style.word_counts(study["scores"]), STAMP),
+        "flows": by_style.flows(study["flows"], STAMP, "base", "rl"),
+        "pivotal": by_style.pivotal_tokens({"rl": divergence.pivotal_tokens(tokens)}, STAMP),
+        "samples": samples.sample_grid(question_rows(), STAMP),
+    }
+
+
+def kl_table():
+    import pandas as pd
+
+    words = ["Wait", " 3", "."] * 20
+    return pd.DataFrame({"response": 0, "token": words, "kl": [2.0, 0.1, 0.2] * 20})
+
+
+def test_every_figure_carries_its_stamp_once(figures):
+    for name, fig in figures.items():
+        stamps = [note.text for note in fig.layout.annotations if note.name == "stamp"]
+        assert stamps == [STAMP], name
+
+
+def test_every_axis_with_a_measure_names_it(figures):
+    for name in set(figures) - {"samples", "rl_curves"}:
+        titles = [axis.title.text for axis in [*figures[name].select_xaxes(), *figures[name].select_yaxes()]]
+        assert any(titles), name
+
+
+def test_figure_1_draws_the_fair_gain_its_interval_and_the_papers_number(study, figures):
+    fig, table = figures["gain_by_level"], study["gains"]
+    fair = table[(table["arm"] == "rl") & (table["against"] == "B") & (table["benchmark"] == "MiniVision")]
+    fair = fair[fair["level"] != "all"].sort_values("level")
+    drawn = next(trace for trace in fig.data if trace.name == "RL")
+    assert list(drawn.y) == fair["estimate"].round(2).tolist()
+    assert list(drawn.error_y.array) == pytest.approx((fair["high"] - fair["estimate"]).tolist())
+    own = next(trace for trace in fig.data if trace.name.startswith("Base, second set"))
+    assert own.y[0] < own.y[-1]  # the second set falls back where the first was lucky
+    theirs = next(trace for trace in fig.data if trace.name == "RL, paper (7B)")
+    assert list(theirs.y) == [-2.4, 3.8, 2.3, 5.3, 3.6]
+
+
+def test_level_counts_add_up_to_all_questions(study, figures):
+    assert sum(sum(trace.x) for trace in figures["level_sizes"].data) == len(study["levels"])
+    assert sum(sum(trace.y) for trace in figures["pass_rates"].data) == len(study["levels"])
+
+
+def test_flows_point_to_both_sides(study, figures):
+    bars = {trace.name: trace for trace in figures["flows"].data if trace.type == "bar"}
+    assert max(bars["right to wrong"].x) <= 0 <= min(bars["wrong to right"].x)
+
+
+def test_pivotal_tokens_come_largest_first_from_the_top(figures):
+    assert figures["pivotal"].data[0].y[-1] == "“wait”"
+
+
+def test_a_column_that_nobody_logged_has_no_panel():
+    fig = training.rl_curves(training_log().drop(columns="kl"), STAMP)
+    panels = [note.text for note in fig.layout.annotations if note.name != "stamp"]
+    assert len(panels) == 6 and not any(panel.startswith("KL") for panel in panels)
+
+
+def test_an_arm_has_one_colour_everywhere(figures):
+    for name in ("gain_by_level", "length_by_level", "rl_curves", "words", "accuracy"):
+        for trace in figures[name].data:
+            if trace.name == palette.name_of("rl"):
+                assert "#0072b2" in (
+                    trace.line.color if trace.type == "scatter" else None,
+                    trace.marker.color,
+                )
+
+
+def test_palette_is_stable_and_tells_arms_apart():
+    assert palette.colour_of("sft_eureka") == "#d55e00" and palette.colour_of("base") == "#5a5a5a"
+    assert set(palette.COLOURS) == set(palette.NAMES) == set(palette.MARKERS)
+    assert len(set(palette.COLOURS.values())) == len(set(palette.MARKERS.values())) == len(palette.NAMES)
+    assert palette.colour_of("my_arm") == palette.colour_of("my_arm") in palette.SPARE_COLOURS
+    assert palette.in_order(["my_arm", "rl", "base"]) == ["base", "rl", "my_arm"]
+
+
+def test_show_emits_json_and_html_with_the_same_id_twice(figures, monkeypatch):
+    shown = []
+    monkeypatch.setattr(display, "display", lambda bundle, raw: shown.append(bundle))
+    monkeypatch.setattr(display, "png", lambda fig, width: None)
+    for _ in range(2):
+        display.show(figures["words"], "words")
+    assert shown[0] == shown[1] and 'id="words"' in shown[0]["text/html"]
+    assert "image/png" not in shown[0] and "<script src" not in shown[0]["text/html"]
+    assert len(json.dumps(shown[0])) < 100_000
+
+
+def test_a_chrome_that_does_not_start_costs_only_the_png(figures, monkeypatch):
+    monkeypatch.setattr(display.shutil, "which", lambda name: "/bin/false")
+    monkeypatch.setattr(
+        go.Figure, "to_image", lambda *a, **k: (_ for _ in ()).throw(RuntimeError("no Chrome"))
+    )
+    monkeypatch.setattr(display.kaleido, "start_sync_server", lambda **options: None)
+    assert display.png(figures["words"], 380) is None
+
+
+def test_table_puts_each_arm_above_the_papers_row(study):
+    table = tables.beside_paper(study["accuracy"], published("headline"), {"rl": "RL", "base": "Base"}, STAMP)
+    assert [index[0] for index in table.index] == ["Base", "Base", "RL", "RL"]
+    assert table["average"].iloc[-1] == "55.1" and "±" in table["average"].iloc[0]
+    assert len(tables.plain(table).data) < 4000
+    with pytest.raises(StudyError, match="'merging'"):
+        tables.beside_paper(study["accuracy"], published("headline"), {"merging": "Model Merging"}, STAMP)
+
+
+def test_a_question_without_a_picture_still_shows_its_text():
+    row = question_rows(1)[0] | {"images": []}
+    fig = samples.sample_grid([row, row | {"images": [Image.new("RGB", (8, 8))]}], STAMP)
+    assert len(fig.layout.images) == 1 and sum("answer" in note.text for note in fig.layout.annotations) == 2
+
+
+def test_words_are_drawn_per_thousand_responses(figures):
+    bars = {trace.name: dict(zip(trace.x, trace.y, strict=True)) for trace in figures["words"].data}
+    assert bars["SFT (Eureka-Distill)"]["wait"] == 1000 and bars["Base"]["wait"] == 0
