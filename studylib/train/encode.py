@@ -1,6 +1,6 @@
 """Rows to tensors, once: prompt ids, 3D positions and the frozen tower's image features.
 
-The processor and `get_rope_index` cost more than a training step of the mini base, so neither runs inside one.
+The processor and `get_rope_index` cost more than a training step of the mini base: neither runs inside one.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+from peft import PeftModel
+from torch.nn.utils.rnn import pad_sequence
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from studylib.errors import StudyError
@@ -17,25 +19,23 @@ from studylib.prompts import render
 CACHE_BYTES = 2**30  # image features kept in memory; beyond it they are computed again when asked for
 
 
-@dataclass
+@dataclass(frozen=True)
 class Prompt:
-    """One encoded prompt: ids (P,), positions (3, P), and where the next token stands."""
+    """One encoded prompt: ids (P,), positions (3, P). Its last token is text: the next stands one on."""
 
     ids: torch.Tensor
     positions: torch.Tensor
-    next_position: int
 
-    def extended(self, tokens: Sequence[int]) -> Prompt:
-        """The prompt followed by text tokens (a demonstration prefix)."""
+    def followed_by(self, tokens: Sequence[int]) -> Prompt:
+        """The prompt and text tokens after it (a demonstration prefix)."""
         ids = torch.cat([self.ids, torch.tensor(tokens, dtype=torch.long)])
-        step = torch.arange(len(tokens)) + self.next_position
-        positions = torch.cat([self.positions, step.expand(3, -1)], dim=1)
-        return Prompt(ids, positions, self.next_position + len(tokens))
+        steps = self.positions[:, -1:] + 1 + torch.arange(len(tokens))
+        return Prompt(ids, torch.cat([self.positions, steps], dim=1))
 
 
 def language_base(model):
     """The plain `...ForConditionalGeneration`, whether or not PEFT wraps it."""
-    return model.get_base_model() if "get_base_model" in dir(model) else model
+    return model.get_base_model() if isinstance(model, PeftModel) else model
 
 
 class Prompts:
@@ -47,8 +47,11 @@ class Prompts:
     def __init__(self, model, processor, rows: Sequence[dict], instruct: bool = True, chunk: int = 64):
         self.base = language_base(model)
         if any(p.requires_grad for p in self.base.model.visual.parameters()):
-            raise StudyError("the vision tower is trainable; call studylib.models.freeze_vision(model) first")
+            raise StudyError(
+                "The vision tower is trainable: call studylib.models.freeze_vision(model) first."
+            )
         self.processor, self.rows, self.instruct = processor, rows, instruct
+        self.pictures = [len(row["images"]) for row in rows]
         self.items: list[Prompt] = []
         self._features: dict[int, torch.Tensor] = {}
         self._bytes = 0
@@ -61,86 +64,100 @@ class Prompts:
     def __getitem__(self, index: int) -> Prompt:
         return self.items[index]
 
+    def features(self, indices: Sequence[int]) -> dict[str, torch.Tensor]:
+        """{"image_features": (image tokens, hidden)} of these rows in this order; {} if no picture."""
+        pictured = [i for i in indices if self.pictures[i]]
+        missing = sorted({i for i in pictured if i not in self._features})
+        found = self._tower(missing, self._process(missing)) if missing else {}
+        self._keep(found)
+        chosen = [found[i] if i in found else self._features[i] for i in pictured]
+        return {"image_features": torch.cat(chosen)} if chosen else {}
+
     def _process(self, indices: Sequence[int]):
-        texts = [render(self.processor, self.rows[i], self.instruct) for i in indices]
-        images = [picture.convert("RGB") for i in indices for picture in self.rows[i]["images"]]
+        rows = [self.rows[i] for i in indices]
+        texts = [render(self.processor, row, self.instruct) for row in rows]
+        images = [picture.convert("RGB") for row in rows for picture in row["images"]]
         return self.processor(text=texts, images=images or None, padding=False)
 
     def _encode(self, indices: Sequence[int]) -> None:
         batch = self._process(indices)
+        ids, types = batch["input_ids"], batch["mm_token_type_ids"]
         grids = torch.as_tensor(batch["image_grid_thw"]) if "image_grid_thw" in batch else torch.zeros(0, 3)
-        done = 0
-        for i, ids, types in zip(indices, batch["input_ids"], batch["mm_token_type_ids"], strict=True):
-            count = len(self.rows[i]["images"])
-            self.items.append(self._locate(ids, types, grids[done : done + count].long()))
-            done += count
-        if self._bytes < CACHE_BYTES and len(grids):
-            self._store(indices, self._tower(batch))
+        split = grids.long().split([self.pictures[i] for i in indices])
+        self.items += [self._locate(*parts) for parts in zip(ids, types, split, strict=True)]
+        if len(grids) and self._bytes < CACHE_BYTES:
+            self._keep(self._tower(indices, batch))
 
     def _locate(self, ids: list[int], types: list[int], grids: torch.Tensor) -> Prompt:
-        ids = torch.tensor(ids)
         if len(grids) == 0:
-            return Prompt(ids, torch.arange(len(ids)).expand(3, -1).clone(), len(ids))
-        positions, _ = self.base.model.get_rope_index(ids[None], torch.tensor(types)[None], grids)
-        return Prompt(ids, positions[:, 0], int(positions.max()) + 1)
+            return Prompt(torch.tensor(ids), torch.arange(len(ids)).repeat(3, 1))
+        positions, _ = self.base.model.get_rope_index(torch.tensor([ids]), torch.tensor([types]), grids)
+        return Prompt(torch.tensor(ids), positions[:, 0])
 
     @torch.no_grad()
-    def _tower(self, batch) -> list[torch.Tensor]:
+    def _tower(self, indices: Sequence[int], batch) -> dict[int, torch.Tensor]:
         device = self.base.model.visual.device
         pixels = torch.as_tensor(batch["pixel_values"], device=device)
         grids = torch.as_tensor(batch["image_grid_thw"], device=device)
-        return [f.cpu() for f in self.base.model.get_image_features(pixels, grids, return_dict=True).pooler_output]
+        features = iter(self.base.model.get_image_features(pixels, grids, return_dict=True).pooler_output)
+        pictured = [i for i in indices if self.pictures[i]]
+        return {i: torch.cat([next(features).cpu() for _ in range(self.pictures[i])]) for i in pictured}
 
-    def _store(self, indices: Sequence[int], features: list[torch.Tensor]) -> None:
-        done = 0
-        for i in indices:
-            count = len(self.rows[i]["images"])
-            if count:
-                self._features[i] = torch.cat(features[done : done + count])
-                self._bytes += self._features[i].numel() * self._features[i].element_size()
-            done += count
-
-    def features(self, indices: Sequence[int]) -> torch.Tensor | None:
-        """Image features (image tokens, hidden) of these rows in this order; None if no row has a picture."""
-        pictured = [i for i in indices if self.rows[i]["images"]]
-        missing = sorted({i for i in pictured if i not in self._features})
-        fresh: dict[int, torch.Tensor] = {}
-        if missing:
-            kept, self._features = self._features, {}
-            self._store(missing, self._tower(self._process(missing)))
-            fresh, self._features = self._features, kept
-            if self._bytes < CACHE_BYTES:
-                self._features.update(fresh)
-        found = [self._features[i] if i in self._features else fresh[i] for i in pictured]
-        return torch.cat(found) if found else None
+    def _keep(self, found: dict[int, torch.Tensor]) -> None:
+        if self._bytes < CACHE_BYTES:
+            self._features |= found
+            self._bytes += sum(value.numel() * value.element_size() for value in found.values())
 
 
-def join(prompts: Sequence[Prompt], responses: Sequence[Sequence[int]], pad: int) -> dict[str, torch.Tensor]:
-    """Right-padded batch of prompt + response.
+def pack(prompts: Sequence[Prompt], groups: Sequence[Sequence[Sequence[int]]], pad: int) -> dict:
+    """Sequences for scoring responses: each prompt once, then its responses, which do not see each other.
 
-    Returns input_ids (B, L), position_ids (3, B, L), labels (B, L) that are -100 off the response, and
-    starts (B,), where each response begins. No attention mask is needed: pads stand after every real token,
-    and attention is causal.
+    A response is laid out as the prompt's last token and all of its own tokens but the last, at the positions
+    that it has alone; `shift_labels` (B, L) holds the token that each place predicts, -100 off the responses.
+    `places` (responses, longest) points into the flattened (B, L), -1 after a response's end. With one response
+    a prompt no attention mask is needed: pads come last, and attention is causal.
     """
-    size = max(len(p.ids) + len(r) for p, r in zip(prompts, responses, strict=True))
-    ids = torch.full((len(prompts), size), pad)
-    labels = torch.full((len(prompts), size), -100)
-    positions = torch.zeros(3, len(prompts), size, dtype=torch.long)
-    for row, (prompt, response) in enumerate(zip(prompts, responses, strict=True)):
-        start, end = len(prompt.ids), len(prompt.ids) + len(response)
-        ids[row, :start] = prompt.ids
-        ids[row, start:end] = torch.as_tensor(response)
-        labels[row, start:end] = ids[row, start:end]
-        positions[:, row, :start] = prompt.positions
-        positions[:, row, start:end] = torch.arange(len(response)) + prompt.next_position
-    starts = torch.tensor([len(p.ids) for p in prompts])
-    return {"input_ids": ids, "position_ids": positions, "labels": labels, "starts": starts}
+    ids, labels, positions, segments, spans = [], [], [], [], []
+    for prompt, responses in zip(prompts, groups, strict=True):
+        last = prompt.ids[-1:]
+        told = [torch.as_tensor(response, dtype=torch.long) for response in responses]
+        before = len(prompt.ids) - 1
+        ids.append(torch.cat([prompt.ids[:-1], *(part for r in told for part in (last, r[:-1]))]))
+        labels.append(torch.cat([torch.full((before,), -100), *told]))
+        own = [prompt.positions[:, -1:] + torch.arange(len(r)) for r in told]
+        positions.append(torch.cat([prompt.positions[:, :-1], *own], dim=1).T)
+        lengths = torch.tensor([before, *(len(r) for r in told)])
+        segments.append(torch.repeat_interleave(torch.arange(len(lengths)), lengths))
+        spans.append(lengths)
+    batch = {
+        "input_ids": pad_sequence(ids, batch_first=True, padding_value=pad),
+        "shift_labels": pad_sequence(labels, batch_first=True, padding_value=-100),
+        "position_ids": pad_sequence(positions, batch_first=True).permute(2, 0, 1).contiguous(),
+    }
+    if any(len(responses) > 1 for responses in groups):
+        segment = pad_sequence(segments, batch_first=True, padding_value=-1)
+        seen = (segment[:, None] == 0) | (segment[:, None] == segment[:, :, None])
+        batch["attention_mask"] = seen.tril()[:, None]
+    return batch | {"places": _places(spans, batch["input_ids"].shape[1])}
 
 
-def forward_inputs(batch: dict[str, torch.Tensor]) -> dict:
-    """Model keywords of a batch made by `join`, with "image_features" handed over as precomputed."""
-    inputs = {key: batch[key] for key in ("input_ids", "position_ids", "labels")}
-    if batch.get("image_features") is not None:
+def _places(spans: Sequence[torch.Tensor], width: int) -> torch.Tensor:
+    starts = torch.cat([row * width + span.cumsum(0)[:-1] for row, span in enumerate(spans)])
+    lengths = torch.cat([span[1:] for span in spans])
+    step = torch.arange(int(lengths.max()))
+    return torch.where(step < lengths[:, None], starts[:, None] + step, -1)
+
+
+def forward_inputs(batch: dict) -> dict:
+    """Model keywords of a packed batch; "image_features" are handed over as precomputed."""
+    names = ("input_ids", "position_ids", "shift_labels", "attention_mask")
+    inputs = {name: batch[name] for name in names if name in batch}
+    if "image_features" in batch:
         image = BaseModelOutputWithPooling(pooler_output=(batch["image_features"],))
         inputs["mm_encoder_outputs"] = {"image": image}
     return inputs
+
+
+def at_places(values: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
+    """values (B, L) read at `places` (responses, longest); zero after a response's end."""
+    return torch.where(places >= 0, values.flatten()[places.clamp(min=0)], 0.0)

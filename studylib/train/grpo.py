@@ -1,23 +1,26 @@
 """GRPO with TRL and the paper's objective (section 2.2).
 
-    J = 1/G sum_i 1/|o_i| sum_t min(r A, clip(r, 1 - eps, 1 + eps) A) - beta KL_k3,  A = (R - mean) / std over a group
+J = 1/G sum_i 1/|o_i| sum_t [min(r A, clip(r, 1 - eps, 1 + eps) A) - beta KL_k3],  A = (R - mean) / std
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from datasets import Dataset
+from torch.nn.utils.rnn import pad_sequence
 from trl import GRPOConfig, GRPOTrainer
 from trl.trainer.utils import split_tensor_dict
 
+from studylib.generate import Sampling, decode
 from studylib.models import add_lora, freeze_vision, load_model, load_processor, never_sampled
 from studylib.params import Rl
-from studylib.train import loop
 from studylib.prompts import encode
-from studylib.train.encode import Prompts, forward_inputs, join, language_base
+from studylib.train import loop
+from studylib.train.encode import Prompt, Prompts, at_places, forward_inputs, pack
 from studylib.train.rewards import ACCURACY, FORMAT, accuracy, well_formed
 
 LOGGED = {
@@ -33,22 +36,30 @@ LOGGED = {
     "clip_ratio/region_mean": "clipped",
     "frac_reward_zero_std": "zero_variance",
     "grad_norm": "grad_norm",
+    "num_tokens": "tokens",
+    "step_time": "step_seconds",
+    "generation": "generation_seconds",
 }
 
 
 class RolloutTrainer(GRPOTrainer):
     """TRL's GRPOTrainer on encoded prompts.
 
-    Dataset rows are {"prompt": "<row>", "row": int}: the picture never travels through the trainer. Prompts are
-    tokenised once, image features come from the frozen tower once, and log-probabilities are computed on
-    right-padded sequences without an attention mask. Advantages, loss and logging are TRL's own.
+    Dataset rows are {"prompt": "<row>", "row": int}: pictures never travel through the trainer. Prompts are
+    tokenised once, the frozen tower sees a picture once, and a prompt is read once for all its rollouts.
+    Advantages, loss and metrics are TRL's own.
     """
 
-    def __init__(self, *, prompts: Prompts, rows: Sequence[dict], suppressed: Sequence[int], order: Sequence[int], **kw):
+    def __init__(
+        self, *, prompts: Prompts, rows: Sequence[dict], suppressed: Sequence[int], order: Sequence[int], **kw
+    ):
         self.prompts, self.rows, self.suppressed = prompts, rows, list(suppressed)
         dataset = Dataset.from_dict({"prompt": [str(i) for i in order], "row": list(order)})
         super().__init__(reward_funcs=[self._accuracy, self._format], train_dataset=dataset, **kw)
         self.reward_func_names = ["accuracy", "format"]
+
+    def _prompt(self, row: int) -> Prompt:
+        return self.prompts[row]
 
     def create_model_card(self, *args, **kwargs) -> None:
         """No README in a resumable checkpoint."""
@@ -67,7 +78,7 @@ class RolloutTrainer(GRPOTrainer):
         return {**output, "row": torch.tensor(self._batch_rows)}
 
     def _prepare_inputs(self, generation_batch):
-        """As TRL's, but mini-batches are whole groups: 64 of 128 prompts, not half of the rollouts of each."""
+        """As TRL's, but mini-batches are whole groups (64 of 128 prompts), not rollouts at random."""
         if not self.model.training:
             return super()._prepare_inputs(generation_batch)
         if self._step % self.args.steps_per_generation == 0:
@@ -76,26 +87,26 @@ class RolloutTrainer(GRPOTrainer):
         return self._buffered_inputs[self._step % self.args.steps_per_generation]
 
     def _tokenize_prompts(self, prompts):
-        return [self.prompts[int(i)].ids.tolist() for i in prompts], None, {}
+        return [self._prompt(int(i)).ids.tolist() for i in prompts], None, {}
 
-    def _generate_single_turn(self, prompt_ids, images, multimodal_fields, num_generations, has_tool_images=False):
-        rows = [self.rows[i] for i in self._batch_rows[:: self.num_generations]]
-        inputs = encode(self.processing_class, rows, True)
-        model = language_base(self.accelerator.unwrap_model(self.model))
-        generator_state = torch.get_rng_state()
-        torch.manual_seed(1_000_003 * self.args.seed + self.state.global_step)
-        model.eval()
-        with torch.no_grad():
-            ids = model.generate(**inputs, generation_config=self.generation_config, num_return_sequences=self.num_generations, suppress_tokens=self.suppressed)
-        model.train()
-        torch.set_rng_state(generator_state)
-        ids = ids[:, inputs["input_ids"].shape[1]:].tolist()
-        ends = self.eos_token_ids
-        out = []
-        for r in ids:
-            stop = next((k for k, t in enumerate(r) if t in ends), len(r) - 1)
-            out.append(r[: stop + 1])
-        return out, None
+    def _generate_single_turn(
+        self, prompt_ids, images, multimodal_fields, num_generations, has_tool_images=False
+    ):
+        rows = self._batch_rows[:: self.num_generations]
+        inputs = encode(self.processing_class, [self.rows[i] for i in rows], True)
+        ids = [self._prompt(i).ids for i in rows]
+        pad = self._tokenizer.pad_token_id
+        inputs["input_ids"] = pad_sequence(ids, batch_first=True, padding_value=pad, padding_side="left")
+        ones = [torch.ones_like(x) for x in ids]
+        inputs["attention_mask"] = pad_sequence(ones, batch_first=True, padding_side="left")
+        draw = torch.Generator().manual_seed(1_000_003 * self.args.seed + self.state.global_step)
+        noise = torch.rand(len(self._batch_rows), self.max_completion_length, generator=draw)
+        sampling = Sampling(self.temperature, 1.0, 0, self.max_completion_length)
+        start = time.perf_counter()
+        model, each = self.accelerator.unwrap_model(self.model), self.num_generations
+        found = decode(model, inputs, sampling, samples=each, suppress=self.suppressed, noise=noise)
+        self._metrics["train"]["generation"].append(time.perf_counter() - start)
+        return [ids[mask.bool()].tolist() for ids, mask in zip(found.ids, found.mask, strict=True)], None
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
         self._batch_rows = inputs["row"].tolist()
@@ -104,40 +115,43 @@ class RolloutTrainer(GRPOTrainer):
     def _get_per_token_logps_and_entropies(
         self, model, input_ids, attention_mask, logits_to_keep, batch_size=None, compute_entropy=False, **_
     ):
-        """Log-probabilities and entropies (B, T) of the completion tokens, zero off them; no auxiliary loss."""
-        mask = attention_mask[:, -logits_to_keep:].bool()
-        logps = torch.zeros(mask.shape, device=input_ids.device)
-        entropies = torch.zeros_like(logps)
-        size = batch_size or len(input_ids)
-        pieces = []
-        for start in range(0, len(input_ids), size):
-            part = slice(start, start + size)
-            responses = [ids[m] for ids, m in zip(input_ids[part, -logits_to_keep:], mask[part], strict=True)]
-            rows = self._batch_rows[part]
-            batch = join([self.prompts[i] for i in rows], responses, self._tokenizer.pad_token_id)
-            batch["image_features"] = self.prompts.features(rows)
-            with self.accelerator.autocast():
-                outputs = model(**forward_inputs(batch), fused_lm_head=True)
-            place = (batch["starts"] - 1)[:, None] + torch.arange(logits_to_keep)
-            place = place.clamp(max=outputs.log_probs.shape[1] - 1)
-            found = [outputs.log_probs.gather(1, place)]
-            if compute_entropy:
-                found.append(outputs.entropy.gather(1, place))
-            pieces.append([torch.where(mask[part], x, 0.0) for x in found])
-        joined = [torch.cat(x) for x in zip(*pieces, strict=True)]
-        return joined[0], joined[1] if compute_entropy else None, None
+        """Log-probabilities and entropies (B, T) of the completion tokens, zero off them.
 
-    def log(self, logs, start_time=None):
-        super().log(logs, start_time)
+        Where the rollouts are no longer than their prompts, a group's prompt is read once for all of them.
+        """
+        mask = attention_mask[:, -logits_to_keep:].bool()
+        said = [ids[m] for ids, m in zip(input_ids[:, -logits_to_keep:], mask, strict=True)]
+        logps = torch.zeros(mask.shape, device=mask.device)
+        entropies = torch.zeros_like(logps)
+        size = batch_size or len(said)
+        for start in range(0, len(said), size):
+            part = slice(start, start + size)
+            outputs, places = self._score(model, self._batch_rows[part], said[part])
+            width = places.shape[1]
+            logps[part, :width] = at_places(outputs.log_probs, places)
+            if compute_entropy:
+                entropies[part, :width] = at_places(outputs.entropy, places)
+        return logps, entropies if compute_entropy else None, None
+
+    def _score(self, model, rows: Sequence[int], said: Sequence[torch.Tensor]):
+        prompts = [self._prompt(i) for i in rows]
+        share = sum(len(p.ids) for p in prompts) >= sum(len(ids) for ids in said)
+        leaders = [k for k in range(len(rows)) if k == 0 or not share or rows[k] != rows[k - 1]]
+        groups = [said[a:b] for a, b in zip(leaders, [*leaders[1:], len(rows)], strict=True)]
+        batch = pack([prompts[k] for k in leaders], groups, self._tokenizer.pad_token_id)
+        batch |= self.prompts.features([rows[k] for k in leaders])
+        batch = {name: tensor.to(self.accelerator.device) for name, tensor in batch.items()}
+        with self.accelerator.autocast():
+            return model(**forward_inputs(batch), fused_lm_head=True), batch["places"]
 
 
 def rl_arguments(config: Rl, out: Path, seed: int) -> GRPOConfig:
     """TRL arguments of the paper's GRPO; one generation batch serves `mini_batches` optimizer steps."""
-    rollouts = config.prompts_per_step * config.rollouts
-    accumulation = rollouts // config.mini_batches // config.micro_batch
+    mini_batch = config.prompts_per_step * config.rollouts // config.mini_batches
+    micro_batch, accumulation = loop.split(mini_batch, config.micro_batch, "rl.micro_batch")
     return GRPOConfig(
         output_dir=str(out / "resume"),
-        per_device_train_batch_size=config.micro_batch,
+        per_device_train_batch_size=micro_batch,
         gradient_accumulation_steps=accumulation,
         steps_per_generation=accumulation * config.mini_batches,
         num_generations=config.rollouts,
@@ -193,10 +207,10 @@ def train_grpo(
     seed: int,
     report: loop.Report = loop.say,
 ) -> dict:
-    """Train with GRPO on question rows; publish `out/step-N` every `checkpoint_every` steps, and `out/log.jsonl`.
+    """Train with GRPO; publish `out/step-N` every `checkpoint_every` steps, and `out/log.jsonl`.
 
-    A run that was cut off goes on from its last checkpoint under `out/resume`. Returns the last logged reward, the
-    seconds, the generated tokens and the names of the checkpoints.
+    A run that was cut off goes on from its last checkpoint under `out/resume`. Returns reward (of the last
+    step), generated_tokens, trained_tokens (prompts included), seconds and the names of the checkpoints.
     """
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
@@ -207,8 +221,8 @@ def train_grpo(
     if config.lora is not None:
         torch.manual_seed(seed)
         model = add_lora(model, config.lora)
-    log = loop.Log(out / "log.jsonl", "GRPO", report)
     each = config.mini_batches
+    log = loop.Log(out / "log.jsonl", "GRPO", LOGGED, report, each)
     trainer = RolloutTrainer(
         model=model,
         args=rl_arguments(config, out, seed),
@@ -217,8 +231,18 @@ def train_grpo(
         rows=rows,
         suppressed=never_sampled(processor),
         order=prompt_order(len(rows), config.steps * config.prompts_per_step, seed),
-        callbacks=[log, loop.Timed(each), loop.Publish(out, processor, "step", config.checkpoint_every * each, each)],
+        callbacks=[
+            log,
+            loop.Timed(each),
+            loop.Publish(out, processor, "step", config.checkpoint_every * each, each),
+        ],
     )
-    checkpoint = loop.last_checkpoint(out)
-    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    return {**log.lines[-1], "checkpoints": loop.finish(out, "step")}
+    loop.run(trainer, out)
+    last, rollouts = log.lines[-1], config.prompts_per_step * config.rollouts
+    return {
+        "reward": last["reward"],
+        "generated_tokens": round(sum(line["length"] for line in log.lines) * rollouts),
+        "trained_tokens": int(last["tokens"]),
+        "seconds": last["seconds"],
+        "checkpoints": loop.finish(out, "step"),
+    }

@@ -9,8 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from transformers import TrainerCallback
+from transformers import PrinterCallback, Trainer, TrainerCallback
 
+from studylib.errors import StudyError
 from studylib.train.encode import language_base
 
 CHECKPOINT_SECONDS = 90  # work that a kill may cost
@@ -19,6 +20,14 @@ Report = Callable[[str], None]
 
 def say(line: str) -> None:
     print(line, flush=True)
+
+
+def split(batch: int, micro: int, key: str) -> tuple[int, int]:
+    """Rows of one forward pass, and how many of them make `batch`. Raises StudyError if they do not."""
+    micro = min(micro, batch)
+    if batch % micro:
+        raise StudyError(f"{key} is {micro}, which does not divide a batch of {batch}: choose a divisor.")
+    return micro, batch // micro
 
 
 def last_checkpoint(out: Path) -> Path | None:
@@ -57,35 +66,39 @@ def publish(model, processor, path: Path) -> None:
 class Log(TrainerCallback):
     """Writes one JSON line a logged step to `log.jsonl` and says how far training is.
 
-    A resumed run drops the lines after its checkpoint, so that the file reads as one run.
+    `keys` maps the trainer's names to ours; what it does not name is left out. `each` optimizer steps make
+    one step of ours. A resumed run drops the lines after its checkpoint: the file reads as one run.
     """
 
-    def __init__(self, path: Path, name: str, report: Report):
-        self.path, self.name, self.report = path, name, report
+    def __init__(self, path: Path, name: str, keys: dict[str, str], report: Report, each: int = 1):
+        self.path, self.name, self.keys, self.report, self.each = path, name, keys, report, each
         self.lines: list[dict] = []
         self.before = 0.0
 
     def on_train_begin(self, args, state, control, **kwargs):
         if self.path.exists():
             lines = [json.loads(line) for line in self.path.read_text().splitlines()]
-            self.lines = [line for line in lines if line["step"] <= state.global_step]
+            self.lines = [line for line in lines if line["step"] * self.each <= state.global_step]
         self.path.write_text("".join(json.dumps(line) + "\n" for line in self.lines))
-        self.before = self.lines[-1]["wall"] if self.lines else 0.0
+        self.before = self.lines[-1]["seconds"] if self.lines else 0.0
         self.start, self.first, self.said = time.perf_counter(), state.global_step, 0.0
 
     def on_log(self, args, state, control, logs=None, **kwargs):
         if "train_runtime" in logs:
             return
         seconds = time.perf_counter() - self.start
-        line = {"step": state.global_step, **logs, "wall": round(self.before + seconds, 3)}
+        found = {ours: round(logs[theirs], 6) for theirs, ours in self.keys.items() if theirs in logs}
+        line = {"step": state.global_step // self.each, **found, "seconds": round(self.before + seconds, 3)}
         self.lines.append(line)
         with self.path.open("a") as file:
             file.write(json.dumps(line) + "\n")
         if seconds - self.said > 10 or state.global_step == state.max_steps:
             self.said = seconds
             left = seconds / (state.global_step - self.first) * (state.max_steps - state.global_step)
-            shown = " ".join(f"{key} {line[key]:.3g}" for key in ("loss", "reward", "length") if key in line)
-            self.report(f"{self.name} step {state.global_step}/{state.max_steps} {shown} {left:.0f} s left")
+            shown = ", ".join(f"{key} {line[key]:.3g}" for key in ("loss", "reward", "length") if key in line)
+            self.report(
+                f"{self.name} step {line['step']}/{state.max_steps // self.each}: {shown}; {left:.0f} s left"
+            )
 
 
 class Timed(TrainerCallback):
@@ -117,6 +130,13 @@ class Publish(TrainerCallback):
         if state.global_step % self.every == 0 or state.global_step == state.max_steps:
             number = -(-state.global_step // self.each)
             publish(model, self.processor, self.out / f"{self.unit}-{number}")
+
+
+def run(trainer: Trainer, out: Path) -> None:
+    """Train, from the last resumable checkpoint where there is one."""
+    trainer.remove_callback(PrinterCallback)
+    checkpoint = last_checkpoint(out)
+    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
 
 
 def finish(out: Path, unit: str) -> list[str]:

@@ -1,7 +1,7 @@
 r"""Reward of the paper: 0.9 * accuracy + 0.1 * format (section 2.2).
 
-The paper does not state the format rule. Ours: the response is one <think>...</think> block, then text with one
-closed \boxed{}, and neither occurs anywhere else.
+The paper does not state the format rule. Ours: the response is one <think>...</think> block, then text with
+one closed \boxed{}, and neither occurs anywhere else.
 """
 
 from __future__ import annotations

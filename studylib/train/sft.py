@@ -15,7 +15,16 @@ from studylib.errors import StudyError
 from studylib.models import add_lora, freeze_vision, load_model, load_processor
 from studylib.params import Sft
 from studylib.train import loop
-from studylib.train.encode import Prompts, forward_inputs, join
+from studylib.train.encode import Prompts, forward_inputs, pack
+
+LOGGED = {
+    "loss": "loss",
+    "learning_rate": "lr",
+    "token_accuracy": "token_accuracy",
+    "tokens": "tokens",
+    "grad_norm": "grad_norm",
+    "epoch": "epoch",
+}
 
 
 class LengthGrouped(Sampler):
@@ -67,7 +76,9 @@ class Traces:
         self.kept = [i for i, length in enumerate(lengths) if length <= limit]
         self.dropped = len(rows) - len(self.kept)
         if not self.kept:
-            raise StudyError(f"none of the {len(rows)} traces fits the model's {limit} positions: nothing to train on")
+            raise StudyError(
+                f"None of the {len(rows)} traces fits the model's {limit} positions: shorten them."
+            )
         self.prompts, self.responses = prompts, responses
         self.lengths = [lengths[i] for i in self.kept]
 
@@ -75,15 +86,15 @@ class Traces:
         return len(self.kept)
 
     def collate(self, examples: Sequence[dict]) -> dict[str, torch.Tensor]:
-        """Examples {"row": place among the kept} to a batch as `encode.join` makes it, with image features."""
+        """Examples {"row": place among the kept} to a batch as `encode.pack` makes it."""
         chosen = [self.kept[example["row"]] for example in examples]
-        batch = join([self.prompts[i] for i in chosen], [self.responses[i] for i in chosen], self.pad)
-        features = self.prompts.features(chosen)
-        return batch if features is None else {**batch, "image_features": features}
+        batch = pack([self.prompts[i] for i in chosen], [[self.responses[i]] for i in chosen], self.pad)
+        batch["tokens"] = torch.tensor(sum(len(self.prompts[i].ids) + len(self.responses[i]) for i in chosen))
+        return batch | self.prompts.features(chosen)
 
 
 def per_trace_loss(log_probs: torch.Tensor, mask: torch.Tensor, traces: int | torch.Tensor) -> torch.Tensor:
-    """Sum over traces of the mean NLL of a trace's tokens, divided by the number of traces in the whole batch.
+    """Sum over traces of the mean NLL of a trace's tokens, divided by the traces in the whole batch.
 
     log_probs, mask: (B, L). A trace counts once whatever its length, as a response does in GRPO. `traces`
     spans all micro-batches, so gradient accumulation changes nothing.
@@ -119,20 +130,21 @@ class TraceTrainer(SFTTrainer):
         outputs = model(**forward_inputs(inputs), fused_lm_head=True)
         count = len(inputs["input_ids"]) if num_items_in_batch is None else num_items_in_batch
         loss = per_trace_loss(outputs.log_probs, outputs.label_mask, count) * self.accelerator.num_processes
-        tokens = outputs.label_mask.sum()
-        self.state.num_input_tokens_seen += int(self.accelerator.gather(tokens).sum())  # survives a resume
-        self._metrics["train"]["token_accuracy"].append(float(outputs.is_top1.sum() / tokens))
-        self._metrics["train"]["tokens"] = [self.state.num_input_tokens_seen]
+        self.state.num_input_tokens_seen += int(self.accelerator.gather(inputs["tokens"]).sum())
+        metrics, right = self._metrics["train"], outputs.is_top1.sum() / outputs.label_mask.sum()
+        metrics["token_accuracy"].append(float(right))
+        metrics["tokens"] = [self.state.num_input_tokens_seen]  # kept in the trainer state: survives a resume
         return (loss, outputs) if return_outputs else loss
 
 
 def sft_arguments(config: Sft, out: Path, traces: int, seed: int) -> SFTConfig:
     """TRL arguments of the paper's SFT: cosine schedule, warm-up as a share of all steps, no truncation."""
     steps = math.ceil(traces / config.batch_size) * config.epochs
+    micro_batch, accumulation = loop.split(config.batch_size, config.micro_batch, "sft.micro_batch")
     return SFTConfig(
         output_dir=str(out / "resume"),
-        per_device_train_batch_size=config.micro_batch,
-        gradient_accumulation_steps=config.batch_size // config.micro_batch,
+        per_device_train_batch_size=micro_batch,
+        gradient_accumulation_steps=accumulation,
         num_train_epochs=config.epochs,
         learning_rate=config.lr,
         lr_scheduler_type="cosine",
@@ -168,7 +180,7 @@ def train_sft(
     """Fine-tune the model on rows with a "trace"; publish `out/epoch-1` to `out/epoch-N` and `out/log.jsonl`.
 
     A run that was cut off goes on from its last checkpoint under `out/resume`. Returns loss, traces, dropped,
-    tokens, seconds and the names of the checkpoints.
+    trained_tokens (prompts included), seconds and the names of the checkpoints.
     """
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
@@ -180,7 +192,7 @@ def train_sft(
         torch.manual_seed(seed)
         model = add_lora(model, config.lora)
     per_epoch = math.ceil(len(traces) / config.batch_size)
-    log = loop.Log(out / "log.jsonl", "SFT", report)
+    log = loop.Log(out / "log.jsonl", "SFT", LOGGED, report)
     trainer = TraceTrainer(
         model=model,
         args=sft_arguments(config, out, len(traces), seed),
@@ -188,14 +200,13 @@ def train_sft(
         traces=traces,
         callbacks=[log, loop.Timed(), loop.Publish(out, processor, "epoch", per_epoch, per_epoch)],
     )
-    checkpoint = loop.last_checkpoint(out)
-    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    loop.run(trainer, out)
     last = log.lines[-1]
     return {
         "loss": last["loss"],
         "traces": len(traces),
         "dropped": traces.dropped,
-        "tokens": int(last["tokens"]),
-        "seconds": last["wall"],
+        "trained_tokens": int(last["tokens"]),
+        "seconds": last["seconds"],
         "checkpoints": loop.finish(out, "epoch"),
     }
