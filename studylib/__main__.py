@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -36,6 +37,12 @@ def _study(scale: str, seed: int, changes: list[str] | None = None):
     return Study(scale, seed, overrides)
 
 
+def threads(makeflags: str) -> int:
+    """Threads of one stage: all cores, shared out where make runs several side by side."""
+    side_by_side = re.search(r"-j ?(\d+)", makeflags)
+    return max(1, len(os.sched_getaffinity(0)) // (int(side_by_side[1]) if side_by_side else 1))
+
+
 @app.command()
 def stage(
     names: list[str],
@@ -44,11 +51,20 @@ def stage(
     change: Annotated[list[str] | None, typer.Option("--set", help="Override a key: rl.beta=0.02.")] = None,
 ) -> None:
     """Make stages, and what they need, unless they are published."""
+    os.environ.setdefault("OMP_NUM_THREADS", str(threads(os.environ.get("MAKEFLAGS", ""))))
+    os.environ |= {"TQDM_DISABLE": "1", "TOKENIZERS_PARALLELISM": "false", "TRANSFORMERS_VERBOSITY": "error"}
     from studylib.study import make
 
     study = _study(scale, seed, change)
     for name in [study.stage(name) for name in names]:
         print(make(name, study.params, study.root).path)
+
+
+@app.command()
+def stages(scale: Scale = "mini", seed: Seed = 1) -> None:
+    """Make every stage of one seed."""
+    study = _study(scale, seed)
+    study.run(*study.plan)
 
 
 @app.command()

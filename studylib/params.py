@@ -54,11 +54,15 @@ class Data(Section):
 
 
 class Sampling(Section):
-    """Evaluation sampling (paper, Protocol); `base` is the size of each of the two base sets A and B."""
+    """Evaluation sampling (paper, Protocol); `base` is the size of each of the two base sets A and B.
+
+    `divergence` counts the questions a benchmark on which the token-level KL is taken (paper 2.3).
+    """
 
     base: Count
     arm: Count
     validation: Count
+    divergence: Count
     temperature: float = Field(gt=0)
     top_p: float = Field(gt=0, le=1)
     top_k: Count
@@ -120,9 +124,12 @@ class Rl(Section):
     @model_validator(mode="after")
     def _divisible(self) -> "Rl":
         if self.prompts_per_step % self.mini_batches:
+            told = f"prompts_per_step {self.prompts_per_step} does not divide"
+            raise ValueError(f"{told} into mini_batches {self.mini_batches}")
+        mini_batch = self.prompts_per_step * self.rollouts // self.mini_batches
+        if mini_batch % self.micro_batch:
             raise ValueError(
-                f"prompts_per_step {self.prompts_per_step} does not divide into "
-                f"{self.mini_batches} mini_batches"
+                f"a mini-batch of {mini_batch} rollouts does not divide into micro_batch {self.micro_batch}"
             )
         return self
 
@@ -188,7 +195,17 @@ class Params(Section):
             if not stages:
                 raise ValueError(f"arms.{arm} has no stage")
             self._follow(arm, [])
+        if any(self._distilled(arm) for arm in self.arms) and "sft_careful" not in self.arms:
+            raise ValueError("the data source 'eureka' is written by the arm 'sft_careful', which is missing")
+        if "sft_careful" in self.arms and self._distilled("sft_careful"):
+            raise ValueError("the arm 'sft_careful' writes the data source 'eureka' and so cannot need it")
         return self
+
+    def _distilled(self, arm: str) -> bool:
+        """Whether an arm, or what it starts from, is trained on Eureka-Distill."""
+        start = self.arms[arm][0].start
+        own = any(stage.data in ("eureka", "eureka_no_easy") for stage in self.arms[arm])
+        return own or (start != "base" and self._distilled(start))
 
     def _follow(self, arm: str, path: list[str]) -> None:
         if arm in path:

@@ -4,11 +4,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from studylib.artefacts import base_path
 from studylib.errors import StudyError
 from studylib.params import ArmStage, Params
 from studylib.provenance import ROOT, file_hash
 from studylib.runs import Stage
-from studylib.stages import KINDS, base_path
+from studylib.stages import KINDS
 
 # Each set of base samples is drawn with a seed of its own: A tags the levels, every gain is taken against B.
 BASE_SETS = {"base_a": (101, False), "base": (102, False), "base_instructed": (103, True)}
@@ -18,7 +19,8 @@ def build_plan(params: Params, seed: int) -> dict[str, Stage]:
     """All stages by name, inputs before what needs them.
 
     `<arm>` trains, `<arm>.select` chooses its checkpoint on validation, `<arm>.responses` and `<arm>.grades`
-    are its test results. Stages without a seed of their own are shared by all seeds.
+    are its test results, `<arm>.divergence` its token-level KL to the base. Stages without a seed of their own
+    are shared by all seeds.
     """
     builder = _Builder(params, seed)
     for split in ("train", "validation", "test"):
@@ -150,6 +152,9 @@ class _Builder:
             sampling=self.evaluation,
             seed=self.seed,
         )
+        inputs = {"responses": self.plan[f"{arm}.responses"], **self.asked("test", arm)}
+        asked = {"questions": self.params.sampling.divergence, **self.base}
+        self.add(f"{arm}.divergence", "divergence", asked, inputs, self.seed)
 
     def train(self, name: str, stage: ArmStage, start: str) -> None:
         section = "sft" if stage.method == "sft" else "rl"
@@ -179,10 +184,6 @@ class _Builder:
             )
             self.plan["eureka"] = other.eureka()
             return self.plan["eureka"]
-        if "sft_careful" not in self.params.arms:
-            raise StudyError(
-                "The data source 'eureka' is written by the arm sft_careful, which the params lack."
-            )
         self.arm("sft_careful")
         self.sampled(
             "eureka",

@@ -3,7 +3,6 @@
 import ast
 import hashlib
 import importlib.metadata
-import importlib.util
 import os
 import platform
 import resource
@@ -92,11 +91,10 @@ def file_hash(path: Path) -> str:
 @cache
 def code_hash(module: str) -> str:
     """Hash of a module's code (a package's: of all its files) without comments and docstrings."""
-    spec = importlib.util.find_spec(module)
-    if spec is None or spec.origin is None:
+    place = ROOT.joinpath(*module.split("."))
+    files = sorted(place.rglob("*.py")) if place.is_dir() else [place.with_suffix(".py")]
+    if not files or not files[0].exists():
         raise StudyError(f"The plan names the module {module}, which is not there.")
-    origin = Path(spec.origin)
-    files = sorted(origin.parent.rglob("*.py")) if spec.submodule_search_locations else [origin]
     return hashlib.sha256("".join(_bare(file.read_text()) for file in files).encode()).hexdigest()[:16]
 
 

@@ -16,20 +16,19 @@ _LIGHT = {".parquet", ".json", ".jsonl", ".csv", ".ipynb"}
 
 
 def write_reference(study: Study) -> None:
-    """Copies tables, responses, logs, manifests and executed chapters of one seed; no weights, no pictures.
+    """Copies tables, responses, logs and manifests of one seed, without weights and pictures, and the first
+    seed's executed chapters.
 
     Raises StudyError if a stage or chapter has not been published.
     """
     target = reference_root(study.scale)
     found = [runs.find(stage, study.root) for stage in study.plan.values()]
-    executed = [(name, runs.find(chapter_stage(name, study), study.root)) for name in chapters()]
+    first = study.seed == study.params.seeds[0]
+    executed = [(name, runs.find(chapter_stage(name, study), study.root)) for name in chapters() if first]
     for run, stage in zip(found, study.plan.values(), strict=True):
         _copy(run, target / "stages" / stage.label)
-    if study.seed != study.params.seeds[0]:
-        print(
-            f"outputs/{study.scale}: the stages of seed {study.seed}; chapters are those of seed "
-            f"{study.params.seeds[0]}."
-        )
+    print(f"outputs/{study.scale}: {len(found)} stages and {len(executed)} chapters of seed {study.seed}.")
+    if not first:
         return
     shutil.rmtree(target / "chapters", ignore_errors=True)
     shutil.rmtree(target / "tables", ignore_errors=True)
@@ -38,7 +37,6 @@ def write_reference(study: Study) -> None:
         shutil.copy(run.path / f"{name}.ipynb", target / "chapters")
         if (run.path / "tables").exists():
             shutil.copytree(run.path / "tables", target / "tables" / name)
-    print(f"outputs/{study.scale}: {len(found)} stages and {len(executed)} chapters of seed {study.seed}.")
 
 
 def _copy(run: Run, target: Path) -> None:

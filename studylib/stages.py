@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -10,14 +9,19 @@ from typing import TYPE_CHECKING, NamedTuple
 import pandas as pd
 
 from studylib.errors import StudyError
+from studylib.artefacts import base_path, checkpoints, load_rows, model_of, plain_rows, save_rows, write_table
 from studylib.params import Params, Rl, Sft
 from studylib.runs import Run, Work
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
-_WORLD = ("studylib.data", "studylib.world.scenes", "studylib.world.tasks", "studylib.world.teachers")
-_SAMPLE = ("studylib.generate", "studylib.models", "studylib.prompts")
+_WORLD = (
+    "studylib.data",
+    *(f"studylib.world.{part}" for part in ("questions", "scenes", "tasks", "teachers")),
+)
+_DECODE = ("studylib.decode", "studylib.sampling")
+_SAMPLE = ("studylib.generate", "studylib.models", "studylib.prompts", *_DECODE)
 _TRAIN = ("studylib.models", "studylib.prompts", "studylib.train.encode", "studylib.train.loop")
 CHUNK = 8  # batches between two saves of a sampling stage
 
@@ -55,10 +59,10 @@ def sample(work: Work, params: Params) -> None:
             def progress(done: int, _of: int, told: list[int] = told) -> None:
                 work.progress(told[0] + done, total, "responses")
 
-            _write(_responses(work, params, model_of(work.inputs, params), chunk, progress), parts[-1])
+            write_table(_responses(work, params, model_of(work.inputs, params), chunk, progress), parts[-1])
         work.progress(min(start + size, len(rows)) * asked["samples"], total, "responses")
     table = pd.concat([pd.read_parquet(part) for part in parts], ignore_index=True)
-    _write(table, work.path / "responses.parquet")
+    write_table(table, work.path / "responses.parquet")
     for part in parts:
         part.unlink()
     work.facts |= {"tokens": int(table["tokens"].sum()), "responses": len(table)}
@@ -105,7 +109,7 @@ def grade(work: Work, params: Params) -> None:
     """`grades.parquet`, a row a response: extracted answer, outcome, and how it was found."""
     responses = pd.read_parquet(work.inputs["responses"].path / "responses.parquet")
     table = _graded(responses, work.inputs["questions"])
-    _write(table, work.path / "grades.parquet")
+    write_table(table, work.path / "grades.parquet")
     work.facts |= {"accuracy": round(float((table["outcome"] == "correct").mean()), 4)}
 
 
@@ -129,7 +133,7 @@ def levels(work: Work, params: Params) -> None:
     responses = pd.read_parquet(work.inputs["responses"].path / "responses.parquet")
     grades = pd.read_parquet(work.inputs["grades"].path / "grades.parquet")
     known = pd.read_parquet(work.inputs["questions"].path / "questions.parquet")
-    _write(tag_levels(join_scores(responses, grades, known)), work.path / "levels.parquet")
+    write_table(tag_levels(join_scores(responses, grades, known)), work.path / "levels.parquet")
 
 
 def sft(work: Work, params: Params) -> None:
@@ -165,6 +169,8 @@ def grpo(work: Work, params: Params) -> None:
 def select(work: Work, params: Params) -> None:
     """`selection.json`: the checkpoint with the best validation accuracy (the earliest of equals), and
     `validation.parquet` with every response that this rests on."""
+    from studylib.train.rewards import ACCURACY, FORMAT, well_formed
+
     tables, names = [], checkpoints(work.inputs["model"]) if "model" in work.inputs else ["base"]
     for number, name in enumerate(names):
         part = work.path / f"part-{name}.parquet"
@@ -173,13 +179,15 @@ def select(work: Work, params: Params) -> None:
             rows = load_rows(work.inputs["questions"])
             responses = _responses(work, params, model, rows, None)
             graded = _graded(responses, work.inputs["questions"])
-            _write(responses.assign(checkpoint=name, outcome=graded["outcome"]), part)
+            correct = graded["outcome"] == "correct"
+            reward = ACCURACY * correct + FORMAT * responses["text"].map(well_formed)
+            write_table(responses.assign(checkpoint=name, outcome=graded["outcome"], reward=reward), part)
         tables.append(pd.read_parquet(part))
         work.progress(number + 1, len(names), "checkpoints validated")
     table = pd.concat(tables, ignore_index=True)
     accuracy = (table["outcome"] == "correct").groupby(table["checkpoint"], sort=False).mean()
     best = accuracy.index[accuracy.argmax()]
-    _write(table, work.path / "validation.parquet")
+    write_table(table, work.path / "validation.parquet")
     told = {
         "checkpoint": best,
         "accuracy": {name: round(float(value), 4) for name, value in accuracy.items()},
@@ -226,6 +234,24 @@ def no_easy(work: Work, params: Params) -> None:
     work.facts |= {"queries": len(rows), "kept": len(kept)}
 
 
+def divergence(work: Work, params: Params) -> None:
+    """`tokens.parquet`: KL to the base, token by token, of some test responses (paper 2.3)."""
+    from studylib.divergence import token_kl
+
+    responses = pd.read_parquet(work.inputs["responses"].path / "responses.parquet")
+    first = responses[responses["sample"] == 0]
+    chosen = (
+        first.groupby("benchmark", sort=False).head(work.stage.params["questions"]).reset_index(drop=True)
+    )
+    shown = load_rows(work.inputs["questions"])
+    place = {name: i for i, name in enumerate(shown["id"])}
+    asked = [shown[place[name]] for name in chosen["question_id"]]
+    table = token_kl(model_of(work.inputs, params), base_path(params), asked, list(chosen["text"]))
+    write_table(
+        table.assign(question_id=table["response"].map(chosen["question_id"])), work.path / "tokens.parquet"
+    )
+
+
 KINDS: dict[str, Kind] = {
     "questions": Kind(questions, _WORLD),
     "traces": Kind(traces, _WORLD),
@@ -233,57 +259,12 @@ KINDS: dict[str, Kind] = {
     "grade": Kind(grade, ("studylib.grading",)),
     "levels": Kind(levels, ("studylib.analysis.difficulty", "studylib.analysis.scores")),
     "sft": Kind(sft, (*_TRAIN, "studylib.train.sft")),
-    "grpo": Kind(grpo, (*_TRAIN, "studylib.generate", "studylib.train.grpo", "studylib.train.rewards")),
-    "select": Kind(select, (*_SAMPLE, "studylib.grading")),
+    "grpo": Kind(grpo, (*_TRAIN, *_DECODE, "studylib.train.grpo", "studylib.train.rewards")),
+    "select": Kind(select, (*_SAMPLE, "studylib.grading", "studylib.train.rewards")),
     "distill": Kind(distill, ("studylib.train.distill",)),
     "no_easy": Kind(no_easy, ()),
+    "divergence": Kind(divergence, ("studylib.divergence", "studylib.models", "studylib.prompts")),
 }
-
-
-def save_rows(rows: "Dataset", path: Path) -> None:
-    shutil.rmtree(path / "rows", ignore_errors=True)
-    rows.save_to_disk(path / "rows")
-    rows.remove_columns("images").to_pandas().to_parquet(path / "questions.parquet", compression="zstd")
-
-
-def load_rows(run: Run) -> "Dataset":
-    """Question rows with their pictures."""
-    from datasets import load_from_disk
-
-    return load_from_disk(str(run.path / "rows"))
-
-
-def plain_rows(run: Run) -> list[dict]:
-    """Question rows without pictures; what is absent is None."""
-    import pyarrow.parquet
-
-    return pyarrow.parquet.read_table(run.path / "questions.parquet").to_pylist()
-
-
-def base_path(params: Params) -> Path | str:
-    """The base model: a folder of the project where there is one, else a hub name."""
-    from studylib.provenance import ROOT
-
-    return ROOT / params.model.path if (ROOT / params.model.path).is_dir() else params.model.path
-
-
-def checkpoints(run: Run) -> list[str]:
-    """Published checkpoints of a training stage, in order of training."""
-    return run.manifest["facts"]["checkpoints"]
-
-
-def model_of(inputs: dict[str, Run], params: Params) -> Path | str:
-    """The model that a stage starts from: the chosen checkpoint of its input, or the base."""
-    if "model" not in inputs:
-        return base_path(params)
-    chosen = json.loads((inputs["select"].path / "selection.json").read_text())["checkpoint"]
-    return inputs["model"].path / chosen
-
-
-def _write(table: pd.DataFrame, path: Path) -> None:
-    part = path.with_suffix(".writing")
-    table.to_parquet(part, compression="zstd", index=False)
-    part.rename(path)
 
 
 def _threads() -> int:

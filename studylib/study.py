@@ -20,12 +20,13 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from studylib import runs
+from studylib.artefacts import load_rows, model_of
 from studylib.errors import StudyError
 from studylib.params import Params, load_params, nearest
 from studylib.plan import ancestors, build_plan
 from studylib.provenance import ROOT
 from studylib.runs import Run, Stage
-from studylib.stages import KINDS, load_rows, model_of
+from studylib.stages import KINDS
 
 if TYPE_CHECKING:
     from datasets import Dataset

@@ -26,7 +26,7 @@ def test_impossible_values_are_named():
         load_params("smoke", {"sampling.top_p": 1.5})
     with pytest.raises(StudyError, match=r"'rl.rollouts' is 1.*greater than or equal to 2"):
         load_params("smoke", {"rl.rollouts": 1})
-    with pytest.raises(StudyError, match=r"prompts_per_step 5 does not divide into 2"):
+    with pytest.raises(StudyError, match=r"prompts_per_step 5 does not divide into mini_batches 2"):
         load_params("smoke", {"rl.prompts_per_step": 5})
     with pytest.raises(StudyError, match=r"'engine.name' is 'vlm'.*'hf' or 'vllm'"):
         load_params("smoke", {"engine.name": "vlm"})

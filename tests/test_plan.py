@@ -1,0 +1,127 @@
+import subprocess
+import sys
+
+import pytest
+
+from studylib.errors import StudyError
+from studylib.params import load_params
+from studylib.plan import ancestors, build_plan
+from studylib.provenance import ROOT
+
+TWO_STAGE = {"arms.two_stage": [{"method": "grpo", "data": "eureka", "start": "sft_eureka"}]}
+CHAIN = {
+    "arms.chain": [
+        {"method": "sft", "data": "careful"},
+        {"method": "grpo", "data": "eureka", "rl": {"max_new_tokens": 32}},
+    ]
+}
+
+
+@pytest.fixture(autouse=True)
+def base(tmp_path, monkeypatch):
+    """A folder that passes for the base: the plan needs its hash, not its weights."""
+    (tmp_path / "model.safetensors").write_bytes(b"weights")
+    monkeypatch.setattr("studylib.plan.base_path", lambda params: tmp_path)
+
+
+def plan(scale="mini", seed=1, overrides=None):
+    return build_plan(load_params(scale, overrides), seed)
+
+
+def labels(stage):
+    return {node.label for node in ancestors(stage)}
+
+
+def test_plan_holds_every_arm_from_questions_to_grades():
+    stages = plan()
+    for arm in ("sft_rambling", "sft_careful", "sft_eureka", "rl", "rl_beta0", "rl_no_easy"):
+        parts = (arm, f"{arm}.select", f"{arm}.responses", f"{arm}.grades", f"{arm}.divergence")
+        assert set(parts) <= set(stages)
+    needs = labels(stages["rl.grades"])
+    assert {"questions.train", "traces.careful", "sft_careful.s1", "eureka.s1", "rl.select.s1"} <= needs
+    assert not {"traces.rambling", "base_a.responses", "base.responses"} & needs
+    assert "base_train.grades" in labels(stages["rl_no_easy"])
+    assert labels(stages["levels"]) == {"questions.test", "base_a.responses", "base_a.grades", "levels"}
+
+
+def test_inputs_stand_before_what_needs_them():
+    seen = set()
+    for stage in plan(overrides=TWO_STAGE | CHAIN).values():
+        assert {source.identity for source in stage.inputs.values()} <= seen
+        seen.add(stage.identity)
+
+
+def test_base_sets_are_independent_and_of_sixteen():
+    stages = plan()
+    a, b = stages["base_a.responses"].params, stages["base.responses"].params
+    assert a["samples"] == b["samples"] == 16 and a["seed"] != b["seed"] and not a["instruct"]
+    assert stages["base_instructed.responses"].params["instruct"]
+
+
+def test_seeds_share_what_no_training_seed_touches():
+    one, two = plan(seed=1), plan(seed=2)
+    shared = {name for name in two if two[name].identity == one[name].identity}
+    assert {"questions.test", "base.grades", "levels", "traces.careful", "eureka"} <= shared
+    assert not {"sft_careful", "sft_eureka", "rl", "rl.grades"} & shared
+    assert "rl_beta0" not in two  # ablations run on the first seed only
+    own = plan(seed=2, overrides={"distill.seed": None})
+    assert own["eureka"].seed == 2 and "sft_careful.s2" in labels(own["eureka"])
+
+
+def test_an_arm_is_added_by_params_alone():
+    before, after = plan(), plan(overrides=TWO_STAGE)
+    assert set(after) - set(before) == {
+        f"two_stage{part}" for part in ("", ".select", ".responses", ".grades", ".divergence")
+    }
+    assert all(after[name].identity == before[name].identity for name in before)
+    assert after["two_stage"].inputs["model"] is after["sft_eureka"]
+    chain = plan(overrides=CHAIN)
+    assert chain["chain"].inputs["model"] is chain["chain.1"]
+    assert chain["chain"].params["rl"]["max_new_tokens"] == 32
+
+
+def test_a_parameter_changes_what_depends_on_it_and_nothing_else():
+    before, after = plan(), plan(overrides={"rl.beta": 0.01})
+    changed = {name for name in before if before[name].identity != after[name].identity}
+    assert {"rl", "rl.select", "rl.grades", "rl_no_easy"} <= changed
+    assert (
+        not {"questions.train", "sft_careful", "eureka", "sft_eureka.grades", "base.grades", "rl_beta0"}
+        & changed
+    )
+
+
+def test_another_base_changes_all_that_it_answers(tmp_path):
+    before = plan()
+    from studylib import plan as module
+
+    module._folder_hash.cache_clear()
+    (tmp_path / "model.safetensors").write_bytes(b"other weights")
+    after = plan()
+    same = {name for name in before if before[name].identity == after[name].identity}
+    assert same == {name for name in before if name.startswith(("questions.", "traces."))}
+
+
+def test_eureka_needs_its_author():
+    with pytest.raises(StudyError, match="written by the arm 'sft_careful', which is missing"):
+        plan(overrides={"arms": {"rl": [{"method": "grpo", "data": "eureka"}]}, "first_seed_only": []})
+    with pytest.raises(StudyError, match="'sft_careful' writes the data source 'eureka'"):
+        plan(overrides={"arms.sft_careful": [{"method": "sft", "data": "eureka"}]})
+
+
+def test_missing_base_is_one_sentence(monkeypatch):
+    monkeypatch.setattr("studylib.plan.base_path", lambda params: params.model.path)
+    with pytest.raises(StudyError, match="models/mini-base .*make base"):
+        plan()
+
+
+def test_planning_does_not_import_torch(tmp_path):
+    code = f"""
+import sys
+from pathlib import Path
+from studylib import plan, study
+plan.base_path = lambda params: Path({str(tmp_path)!r})
+study.Study("mini")
+print([module for module in ("torch", "datasets") if module in sys.modules])
+"""
+    told = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert told.stdout == "[]\n"
