@@ -1,16 +1,15 @@
 """Grading: what a response answers, and whether that is right. Rules first; a judge only where asked for."""
 
 import json
-import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from studylib.errors import StudyError
 from studylib.grading import batch
-from studylib.grading.rules import CORRECT, ERROR, FIELDS, OUTCOMES, TRUNCATED, UNPARSED, WRONG, Grade, grade_by_rules
+from studylib.grading.rules import ERROR, FIELDS, OUTCOMES, Grade, grade_by_rules
 
-__all__ = ["CORRECT", "ERROR", "OUTCOMES", "TRUNCATED", "UNPARSED", "WRONG", "Grade", "grade", "grade_file", "grade_many"]
+__all__ = ["OUTCOMES", "Grade", "grade", "grade_file", "grade_many"]
 
 
 class _NeedsWorker(Exception):
@@ -21,10 +20,14 @@ def _not_here(gold: str, answer: str) -> bool:
     raise _NeedsWorker
 
 
-def _task(row: Mapping[str, Any], response: str, finish_reason: str) -> dict[str, Any]:
-    choices = row.get("choices")
-    fields = {name: row.get(name) for name in FIELDS} | {"choices": None if choices is None else [str(c) for c in choices]}
-    return {"row": fields, "response": response, "finish_reason": finish_reason}
+def _fields(row: Mapping[str, Any]) -> dict[str, Any]:
+    """What is read of a question: `FIELDS`, with a table's NaN as None."""
+    fields = {name: row.get(name) for name in FIELDS}
+    choices = fields["choices"]
+    fields = {
+        name: None if value is not value else value for name, value in fields.items() if name != "choices"
+    }
+    return fields | {"choices": [] if choices is None else [str(choice) for choice in choices]}
 
 
 def _grade_of(answer: list[Any] | None) -> Grade:
@@ -32,41 +35,60 @@ def _grade_of(answer: list[Any] | None) -> Grade:
 
 
 def grade(row: Mapping[str, Any], response: str, finish_reason: str = "stop") -> Grade:
-    """Grade one response to the question `row` (see `rules.FIELDS` for what is read of it). Never raises for
-    anything a response holds. Letters and plain numbers are decided here; an expression goes to a worker process
-    with a second of CPU time, and a worker that is lost on it makes the outcome "grader error"."""
+    """Grade one response to the question `row` (`rules.FIELDS` says what is read of it). Never raises for
+    anything that a response holds. Letters and plain numbers are decided here; an expression goes to a
+    worker process with a second of CPU time, and where that is lost the outcome is "grader error"."""
+    fields = _fields(row)
     try:
-        return grade_by_rules(row, response, finish_reason, _not_here)
+        return grade_by_rules(fields, response, finish_reason, _not_here)
     except _NeedsWorker:
-        return _grade_of(batch.ask(_task(row, response, finish_reason)))
+        return _grade_of(batch.ask({"row": fields, "response": response, "finish_reason": finish_reason}))
 
 
 def grade_many(rows: Iterable[Mapping[str, Any]], jobs: int = 1) -> Iterator[Grade]:
-    """Grades of rows that carry their own `response` (and may carry `finish_reason`), in order, streamed."""
-    tasks = (_task(row, row["response"], row.get("finish_reason") or "stop") for row in rows)
+    """Grades of rows that carry their own `response` (and may carry `finish_reason`), in order, streamed,
+    from `jobs` worker processes."""
+    tasks = (
+        {
+            "row": _fields(row),
+            "response": row["response"] or "",
+            "finish_reason": row.get("finish_reason") or "stop",
+        }
+        for row in rows
+    )
     return map(_grade_of, batch.run(tasks, jobs))
 
 
 def grade_file(path: str | Path, jobs: int = 1) -> None:
-    """Print one JSON row `{extracted, outcome, how}` for each row of the JSONL file `path`, in order, as they are
-    graded. Raises `StudyError` where a line is no row."""
-    for result in grade_many(_rows(Path(path)), jobs):
+    """Print one JSON row `{extracted, outcome, how}` for each row of the JSONL file `path`, in its order,
+    as they are graded. Nothing but `rules.FIELDS` and `response` is read. Raises `StudyError` where a line
+    is no row."""
+    rows = ({name: row.get(name) for name in (*FIELDS, "response")} for row in _rows(Path(path)))
+    for result in grade_many(rows, jobs):
         print(json.dumps(result._asdict()), flush=True)
-    sys.stdout.flush()
 
 
 def _rows(path: Path) -> Iterator[dict[str, Any]]:
     if not path.is_file():
         raise StudyError(f"{path} does not exist: give a JSONL file of rows to grade.")
-    with path.open(encoding="utf-8", errors="surrogateescape") as lines:
+    with path.open(encoding="utf-8", errors="replace") as lines:
         for number, line in enumerate(lines, 1):
-            if not line.strip():
-                continue
-            try:
-                row = json.loads(line)
-            except ValueError as problem:
-                raise StudyError(f"{path} line {number} is not JSON ({problem}): write one object a line.") from problem
-            missing = [name for name in ("response", "answer", "question_type") if name not in row]
-            if missing:
-                raise StudyError(f"{path} line {number} lacks {missing[0]!r}: every row needs it.")
-            yield row
+            if line.strip():
+                yield _row(line, f"{path} line {number}")
+
+
+def _row(line: str, where: str) -> dict[str, Any]:
+    try:
+        row = json.loads(line)
+    except ValueError as problem:
+        raise StudyError(f"{where} is not JSON ({problem}): write one object a line.") from problem
+    if not isinstance(row, dict):
+        raise StudyError(f"{where} is not an object: write the fields of one row as {{...}}.")
+    for name in ("answer", "response"):
+        if name not in row:
+            raise StudyError(f"{where} lacks {name!r}: every row needs an answer and a response.")
+    if not isinstance(row["response"], str | None):
+        raise StudyError(f"{where}: 'response' must be text, not {type(row['response']).__name__}.")
+    if not isinstance(row.get("choices"), list | None):
+        raise StudyError(f"{where}: 'choices' must be a list, not {type(row['choices']).__name__}.")
+    return row

@@ -1,4 +1,5 @@
-"""Many tasks over worker processes that may die or hang: a lost worker costs the task it had, never the run."""
+"""Many tasks over worker processes that may die or hang: a lost worker costs the task it was at, never the
+run."""
 
 import atexit
 import json
@@ -7,56 +8,40 @@ import queue
 import subprocess
 import sys
 import threading
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
 from typing import Any
 
-COMMAND = (sys.executable, "-m", "studylib.grading.worker")
+COMMAND = (sys.executable, "-P", "-m", "studylib.grading.worker")
 START_SECONDS, TASK_SECONDS = 120.0, 20.0
+CHUNK = 16
 
 
 class Worker:
-    """One child process that answers JSON lines. `ask` returns None where the child died or said nothing in
-    time; the next `ask` then starts a new one."""
+    """One child process that answers JSON lines, one a task, after a first line "ready"."""
 
-    def __init__(self, command: tuple[str, ...] = COMMAND, task_seconds: float = TASK_SECONDS):
+    def __init__(self, command: Sequence[str] = COMMAND, task_seconds: float = TASK_SECONDS):
         self.command, self.task_seconds = command, task_seconds
         self.process: subprocess.Popen[str] | None = None
         self.lines: queue.SimpleQueue[str] = queue.SimpleQueue()
         self.lock = threading.Lock()
 
-    def _start(self) -> None:
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
-        self.process = subprocess.Popen(
-            self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-            env=environment,
-        )  # fmt: skip
-        self.lines = queue.SimpleQueue()
-        threading.Thread(target=_pump, args=(self.process, self.lines), daemon=True).start()
-        if self._line(START_SECONDS) != "ready\n":
-            self.close()
-            raise RuntimeError("the grading worker did not start")
-
-    def _line(self, seconds: float) -> str:
-        try:
-            return self.lines.get(timeout=seconds)
-        except queue.Empty:
-            return ""
-
-    def ask(self, task: Any) -> Any:
-        """Send `task` (JSON) and wait for its answer; None if the child was lost on it."""
+    def ask(self, tasks: Sequence[Any]) -> list[Any]:
+        """The answers of `tasks` (JSON) in order; None for one at which the child died or was silent too
+        long."""
+        answers: list[Any] = []
         with self.lock:
-            if self.process is None:
-                self._start()
-            try:
-                self.process.stdin.write(json.dumps(task) + "\n")
-                self.process.stdin.flush()
-                line = self._line(self.task_seconds)
-            except OSError:
-                line = ""
-            if not line.endswith("\n"):
-                self.close()
-                return None
-            return json.loads(line)
+            while len(answers) < len(tasks):
+                self._send(tasks[len(answers) :])
+                while len(answers) < len(tasks):
+                    line = self._line(self.task_seconds)
+                    answers.append(json.loads(line) if line else None)
+                    if not line:
+                        self.close()
+                        break
+        return answers
 
     def close(self) -> None:
         if self.process is not None:
@@ -64,40 +49,70 @@ class Worker:
             self.process.wait()
             self.process = None
 
+    def _send(self, tasks: Sequence[Any]) -> None:
+        if self.process is None and not self._start() and not self._start():
+            raise RuntimeError(f"the grading worker did not start: {' '.join(self.command)}")
+        try:
+            self.process.stdin.write("".join(json.dumps(task) + "\n" for task in tasks))
+            self.process.stdin.flush()
+        except OSError:
+            pass  # the child died while reading: the empty line that follows says so
+
+    def _start(self) -> bool:
+        paths = os.pathsep.join(path for path in sys.path if path)
+        self.process = subprocess.Popen(
+            self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": paths},
+        )  # fmt: skip
+        self.lines = queue.SimpleQueue()
+        threading.Thread(target=_pump, args=(self.process, self.lines), daemon=True).start()
+        if self._line(START_SECONDS):
+            return True
+        self.close()
+        return False
+
+    def _line(self, seconds: float) -> str:
+        try:
+            return self.lines.get(timeout=seconds)
+        except queue.Empty:
+            return ""
+
 
 def _pump(process: "subprocess.Popen[str]", lines: "queue.SimpleQueue[str]") -> None:
     for line in process.stdout:
-        lines.put(line)
+        lines.put(line if line.endswith("\n") else "")
     lines.put("")
 
 
-def run(tasks: Iterable[Any], jobs: int, command: tuple[str, ...] = COMMAND, task_seconds: float = TASK_SECONDS) -> Iterator[Any]:
-    """Answers of `tasks` in their order, streamed, from `jobs` workers; None for a task whose worker was lost.
-    At most 64 tasks a worker are read ahead of what has been yielded."""
+def run(
+    tasks: Iterable[Any], jobs: int, command: Sequence[str] = COMMAND, task_seconds: float = TASK_SECONDS
+) -> Iterator[Any]:
+    """Answers of `tasks` in their order, streamed, from `jobs` workers; None for a task whose worker was
+    lost."""
     workers = [Worker(command, task_seconds) for _ in range(jobs)]
-    from concurrent.futures import Future, ThreadPoolExecutor
-
     free: queue.SimpleQueue[Worker] = queue.SimpleQueue()
     for worker in workers:
         free.put(worker)
 
-    def one(task: Any) -> Any:
+    def chunk_of(tasks: list[Any]) -> list[Any]:
         worker = free.get()
         try:
-            return worker.ask(task)
+            return worker.ask(tasks)
         finally:
             free.put(worker)
 
-    waiting: list[Future[Any]] = []
+    waiting: deque[Future[list[Any]]] = deque()
+    source = iter(tasks)
+    pool = ThreadPoolExecutor(jobs)
     try:
-        with ThreadPoolExecutor(jobs) as pool:
-            for task in tasks:
-                waiting.append(pool.submit(one, task))
-                while len(waiting) >= 64 * jobs or (waiting and waiting[0].done()):
-                    yield waiting.pop(0).result()
-            for future in waiting:
-                yield future.result()
+        while chunk := list(islice(source, CHUNK)):
+            waiting.append(pool.submit(chunk_of, chunk))
+            if len(waiting) > 4 * jobs:
+                yield from waiting.popleft().result()
+        while waiting:
+            yield from waiting.popleft().result()
     finally:
+        pool.shutdown(wait=False, cancel_futures=True)
         for worker in workers:
             worker.close()
 
@@ -106,8 +121,8 @@ _own: list[Worker] = []
 
 
 def ask(task: Any) -> Any:
-    """One task to the process's own worker, started at the first need and ended with the process."""
+    """One task to this process's own worker, which is started at the first need and ends with the process."""
     if not _own:
         _own.append(Worker())
         atexit.register(_own[0].close)
-    return _own[0].ask(task)
+    return _own[0].ask([task])[0]

@@ -2,18 +2,22 @@
 
 import re
 from collections.abc import Sequence
+from fractions import Fraction
 from functools import cached_property
 
-from studylib.grading import numbers
+from studylib.grading import quantities
 from studylib.grading.clean import clean, tidy
 
 _LONE = re.compile(r"^[\s\"'(\[{]*([A-Za-z])[\s\"')\]}.:]*$")
 _LABEL = re.compile(
     r"^(?:(?:option|choice|answer|letter)\s+)?(?:\(\s*([A-Z])\s*\)|\[([A-Z])\]|([A-Z])\s*[).:,](?!\w)|([A-Z])\s*\("
-    r"|([B-HJ-Z])\s+(?:because|since|as|which|with|for)\b)",
+    r"|([A-Z])(?=[^\x00-\x7f])|([B-HJ-Z])\s+(?:because|since|as|which|with|for)\b)",
     re.I,
 )
 _ANY_LABEL = re.compile(r"\(\s*(?:[Oo]ption\s+)?([A-Z])\s*\)|\b(?:[Oo]ption|[Cc]hoice)\s+\(?([A-Z])\b")
+_CLOSING = re.compile(
+    r"(?:\bis|\bbe|[为是选])\s*(?:option|choice|shape|figure|graph|net|picture)?\s*\(?([A-Z])\)?\W*$"
+)
 _NEGATION = re.compile(r"\b(?:not|no|never|neither|nor|cannot)\b|n't\b", re.I)
 _STEM = re.compile(r"(?:'s|ies|es|s)$")
 
@@ -23,13 +27,16 @@ def letter_of(index: int) -> str:
 
 
 def normal(text: str) -> str:
-    """An option or statement in the form in which they are compared: tidy, lower case, no outer punctuation."""
+    """An option or statement in the form in which they are compared: tidy, lower case, no outer
+    punctuation."""
     text = tidy(text).lower().replace("\\", " ")
     return re.sub(r"\s+", " ", re.sub(r"[\"'`*{}()]", " ", text)).strip(" .,;:!?")
 
 
 def _stems(text: str) -> frozenset[str]:
-    return frozenset(_STEM.sub("", w) if len(w) > 3 else w for w in re.findall(r"[^\W_]+(?:\.\d+)?", text.lower()))
+    return frozenset(
+        _STEM.sub("", w) if len(w) > 3 else w for w in re.findall(r"[^\W_]+(?:\.\d+)?", text.lower())
+    )
 
 
 class Options:
@@ -42,7 +49,8 @@ class Options:
         self.gold = self._gold(clean(answer), answer_type)
 
     def _gold(self, answer: str, answer_type: str | None) -> set[int]:
-        """The answer's letter, and every option whose text is the same; or every option with the answer's text."""
+        """The answer's letter, and every option whose text is the same; or every option with the answer's
+        text."""
         by_text = {i for i, text in enumerate(self.normal) if text == normal(answer)}
         letter = answer.strip("() ").upper()
         if letter not in self.letters or (answer_type == "text" and by_text):
@@ -55,8 +63,17 @@ class Options:
         return set(self.normal) == {"yes", "no"}
 
     @cached_property
-    def _values(self) -> list[numbers.Number | None]:
-        return [numbers.parse(text) for text in self.texts]
+    def _squeezed(self) -> dict[str, int]:
+        return {text.replace(" ", ""): i for i, text in reversed(list(enumerate(self.normal))) if text}
+
+    @cached_property
+    def _values(self) -> list[tuple[int, quantities.Number]]:
+        values = ((i, quantities.parse(text)) for i, text in enumerate(self.texts))
+        return [(i, value) for i, value in values if value is not None]
+
+    @cached_property
+    def _exact(self) -> dict[Fraction, int]:
+        return {value.value: i for i, value in reversed(self._values)}
 
     def by_letter(self, text: str) -> int | None:
         """The option whose letter `text` is, or begins with, or alone names as `(X)` or `option X`."""
@@ -80,43 +97,50 @@ class Options:
         wanted = normal(text)
         if not wanted:
             return None
-        squeezed = wanted.replace(" ", "")
-        for i, option in enumerate(self.normal):
-            if option and option.replace(" ", "") == squeezed:
-                return i
-        number = numbers.parse(text)
+        if wanted.replace(" ", "") in self._squeezed:
+            return self._squeezed[wanted.replace(" ", "")]
+        number = quantities.parse(text)
         if number is None:
             return None
-        for i, value in enumerate(self._values):
-            if value is not None and numbers.same(value, number, None, None):
-                return i
-        return None
+        near = [i for i, value in self._values[:100] if quantities.same(value, number, None, None)]
+        return near[0] if near else self._exact.get(number.value)
+
+    def closing(self, text: str) -> int | None:
+        """The option whose letter ends a sentence: "... is D."."""
+        match = _CLOSING.search(tidy(text[-200:]))
+        return self.letters.index(match[1]) if match and match[1] in self.letters else None
+
+    def _worth_searching(self, text: str) -> bool:
+        """Not among hundreds of options, nor where a response only lists labels."""
+        return len(self.texts) <= 100 and len({m[1] for m in _ANY_LABEL.finditer(text)}) < 2
 
     def mentioned(self, text: str) -> int | None:
-        """The only option whose text occurs in `text` as whole words (an option inside a longer one that also
-        occurs does not count; a single letter is no text). None where the text denies anything."""
-        if len(self.texts) > 100:
+        """The only option whose text occurs in `text` as whole words and is not denied there ("not
+        square"). An option inside a longer one that also occurs does not count; a single letter is no
+        text."""
+        if not self._worth_searching(text):
             return None
         haystack = normal(text)[-5000:]
-        hits = [
-            option
-            for option in set(self.normal)
-            if len(option) > 1 or option.isdigit()
-            if re.search(rf"(?<![\w.]){re.escape(option)}(?![\w]|\.\d)", haystack)
-        ]
-        hits = [a for a in hits if not any(a != b and a in b for b in hits)]
-        if len(hits) != 1 or (_NEGATION.search(haystack) and not _NEGATION.search(hits[0])):
-            return None
-        return self.normal.index(hits[0])
+        hits: set[str] = set()
+        for option in set(self.normal):
+            if len(option) > 1 or option.isdigit():
+                found = list(re.finditer(rf"(?<![\w.]){re.escape(option)}(?![\w]|\.\d)", haystack))
+                if found and not any(
+                    _NEGATION.search(haystack[max(0, m.start() - 25) : m.start()]) for m in found
+                ):
+                    hits.add(option)
+        hits = {a for a in hits if not any(a != b and a in b for b in hits)}
+        return self.normal.index(hits.pop()) if len(hits) == 1 else None
 
     def worded(self, text: str) -> int | None:
-        """The only option all of whose words occur in `text`, in any order and number, if it has two or more and
-        the text denies nothing that the option does not."""
-        if len(self.texts) > 100:
+        """The only option all of whose words occur in `text`, in any order and number, if it has two or
+        more and the clause denies nothing."""
+        if not self._worth_searching(text):
             return None
-        words = _stems(text[-2000:])
+        clause = re.split(r", (?:as|because|since)\b", text[-2000:])[0]
+        words = _stems(clause)
         hits = {o for o in self.normal if len(_stems(o)) > 1 and _stems(o) <= words}
         hits = {a for a in hits if not any(_stems(a) < _stems(b) for b in hits)}
-        if len(hits) != 1 or _NEGATION.search(text):
+        if len(hits) != 1 or _NEGATION.search(clause):
             return None
         return self.normal.index(hits.pop())

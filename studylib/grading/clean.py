@@ -52,7 +52,7 @@ def tidy(text: str) -> str:
     """An answer without its typography: no math delimiters, bold, spacing macros or outer box; `\\text{cm}`
     as ` cm `, degrees as ` degrees`, `\\dfrac` as `\\frac`. Idempotent; what it means is untouched."""
     text = text.strip()
-    if "\\" in text or "$" in text or "*" in text or "<" in text or not text.isascii():
+    if "\\" in text or "$" in text or "*" in text or "{" in text or "<" in text or not text.isascii():
         text = text.replace("\\$", "").replace("{,}", ",").replace("\\%", "%").replace(",\\!", ",")
         text = _SPACING.sub(" ", _DELIMITERS.sub("", text))
         text = re.sub(r"\\[dtc]frac", r"\\frac", text)
@@ -61,4 +61,4 @@ def tidy(text: str) -> str:
         text = _DEGREES.sub(" degrees", text)
         text = re.sub(r"\\(?:boxed|fbox)\s*\{([^{}]*)\}", r"\1", text)
         text = text.replace("\\lt ", "<").replace("\\gt ", ">")
-    return re.sub(r"\s+", " ", text).strip().rstrip(".,;:!\\").strip()
+    return re.sub(r"\s+", " ", text).strip().rstrip(".,;:\\").strip()

@@ -10,18 +10,27 @@ _BOX_TOKENS = re.compile(r"(\\(?:boxed|fbox)\s*\{)|\\.|([{}])", re.S)
 _BARE_BOX = re.compile(r"\\boxed\s+(-?[\w.]+)")
 _TAG = re.compile(r"<(answer|final_answer|ans)>(.*?)</\1>", re.I | re.S)
 _STATED = re.compile(
-    r"(?:\b(?:answer|option|choice|solution|result|value)s?\b"
+    r"(?:\b(?<!other )(?:answers?|option|choice|solution|result|value)\b"
     r"(?:[ \t]+(?:letter|choice|option|number))?"
     r"(?:[ \t]+(?:to|for|of|from|that|in|among|would)\b[^.\n:]{0,80}?)?"
     r"\**\s*(?:\bis(?: therefore| thus| then)?\b|\bare\b|\bwas\b|\b(?:would|should|must|will) be\b|=|:)"
-    r"|(?:答案|选项)\s*(?:应?[是为]|:)|选(?:择)?\s*:?"
+    r"|(?:答案|选项)\s*(?:应?[是为]|:)?|选(?:择)?\s*:?"
     r"|^[ \t]*(?:A|Ans)[ \t]*:|####|\b(?:choose|select|pick)\b(?: option| choice| answer)?)"
     r"[\s:*]*(?:(?:option|choice|answer|letter)\s)?",
     re.I | re.M,
 )
 _SENTENCE_END = re.compile(r"(?<![A-Z\d])\.(?=\s|$|</s>)|(?<=[A-Z\d])\.(?=\s+[A-Z]|\s*$|</s>)|\n|</s>|<\|")
 _BETWEEN_BOXES = re.compile(r"^(?:[\s$,;&.}]|\\[,;!()\[\]]|\\q?quad|\\text\s*\{|and|or)*$")
-_CLOSING = re.compile(r"(?:I hope (?:it|this) is correct\.?|<\|\w+\|>(?:user|assistant)?|</s>)\s*", re.I)
+_NEXT_QUESTION = re.compile(r"\n[ \t]*(?:Question|Q|Hint)[ \t]*:\s")
+_CLOSING = re.compile(
+    r"<\|\w+\|>(?:user|assistant)?|</s>"
+    r"|\b(?:I hope (?:it|this|that)|(?:Please )?let me know|feel free to)\b[^.!?\n]*[.!?]?"
+    r"|\bdo you have (?:any )?(?:other|more|further)\b[^.!?\n]*[.!?]?",
+    re.I,
+)
+
+
+MAX_STATED = 40
 
 
 @dataclass(frozen=True)
@@ -45,8 +54,8 @@ class Response:
 
 
 def boxes(text: str) -> tuple[list[tuple[int, int, str]], int | None]:
-    """Outermost `\\boxed{...}` of `text` as (start, end, content) in order, and where one begins that is never
-    closed. One pass, linear in the length whatever the nesting."""
+    """Outermost `\\boxed{...}` of `text` as (start, end, content) in order, and where one begins that is
+    never closed. One pass, linear in the length whatever the nesting."""
     first = min((p for p in (text.find("\\boxed"), text.find("\\fbox")) if p >= 0), default=-1)
     if first < 0:
         return [], None
@@ -73,7 +82,7 @@ def boxes(text: str) -> tuple[list[tuple[int, int, str]], int | None]:
 
 def _sentence(text: str, start: int) -> str:
     """What follows `start`, to the end of its sentence or line, or the next line that says anything."""
-    rest = text[start : start + 2000]
+    rest = text[start : start + 1000]
     rest = rest.lstrip(" \t*:")
     if rest.startswith("\n"):
         rest = rest.lstrip()
@@ -95,16 +104,17 @@ def joined(text: str, found: list[tuple[int, int, str]], words: bool) -> str | N
         run.insert(0, box)
         if len(run) > 100:
             break
-    return ", ".join(content for _, _, content in run) if len(run) > 1 else None
+    contents = list(dict.fromkeys(content for _, _, content in run))
+    return ", ".join(contents) if len(contents) > 1 else None
 
 
 def statements(text: str) -> list[Stated]:
     """Every explicit statement of an answer in `text` (box, tag, sentence), in the order of the text."""
     found, _ = boxes(text)
-    stated = [Stated(content, "boxed", start) for start, _, content in found]
+    stated = [Stated(content, "boxed", start) for start, _, content in found[-MAX_STATED:]]
     stated += [Stated(m[2].strip(), "tagged", m.start()) for m in _TAG.finditer(text)]
     tail = max(0, len(text) - 20_000)
-    for match in _STATED.finditer(text, tail):
+    for match in list(_STATED.finditer(text, tail))[-MAX_STATED:]:
         sentence = _sentence(text, match.end())
         if sentence and "\\boxed" not in sentence:
             stated.append(Stated(sentence, "stated", match.start()))
@@ -124,7 +134,7 @@ def read(response: str) -> Response:
     if open_since >= 0:
         return Response("", "", True, ())
     final, inside = (text[last_close:], text[:last_close]) if last_close >= 0 else (text, "")
-    final = _CLOSING.sub(" ", final)
+    final = _CLOSING.sub(" ", _NEXT_QUESTION.split(final.lstrip(), maxsplit=1)[0])
     found, unclosed = boxes(final)
     stated = statements(final)
     cut = unclosed is not None and all(s.start < unclosed for s in stated)

@@ -1,18 +1,20 @@
-"""Answers to a question of yes or no that only restate it: "There are fewer cars." """
+"""Sentences that repeat the question: they carry the answer where nothing says "the answer is"."""
 
 import re
 
 _OPENER = re.compile(
-    r"(?:^|[.?!\n]\s*|,\s*)(?:is|are|was|were|does|do|did|can|could|has|have|had|will|would|should)\s+(.+?)\?", re.I | re.S
+    r"(?:^|[.?!\n]\s*|,\s*)(?:is|are|was|were|does|do|did|can|could|has|have|had|will|would|should)\s+(.+?)\?",
+    re.I | re.S,
 )
 _DOUBT = re.compile(
-    r"\b(?:if|whether|unable|determin\w*|information|assum\w*|unclear|may|might|possible|sure|know|provided?)\b|\b(?:cannot|can't)\b",
+    r"\b(?:if|whether|unable|determin\w*|information|assum\w*|unclear|may|might|possible|sure|know|provided?"
+    r"|cannot|can't)\b",
     re.I,
 )
 _NEGATION = re.compile(r"\b(?:not|no|never|neither|nor|none|nothing)\b|n't\b", re.I)
 _EMPTY = frozenset(
-    "a an the of in on at to is are was were be been does do did has have had there this that these those it its "
-    "will would can could should based image shown given picture figure graph by as and or not no".split()
+    "a an the of in on at to is are was were be been does do did has have had there this that these those it "
+    "its will would can could should based image shown given picture figure graph by as and or not no".split()
 )
 _MORE = frozenset("more greater larger bigger higher taller longer wider most above over".split())
 _LESS = frozenset("less fewer smaller lower shorter narrower least below under".split())
@@ -33,9 +35,28 @@ def _common(left: list[str], right: list[str]) -> int:
     return row[-1]
 
 
+def sentences(text: str) -> list[str]:
+    parts = re.split(r"(?<=[.!?])\s+(?=[A-Z(\\$*])|(?<=[.!?])(?=[\u4e00-\u9fff])|\n+", text[-3000:].strip())
+    return [part for part in parts if part.strip()]
+
+
+def restating(question: str, parts: list[str]) -> str | None:
+    """The last of the sentences that share the most words with the question, if it has at least 60 % of them
+    and doubts nothing."""
+    asked = set(_words(question[-500:]))
+    best, share = None, 0.6
+    for part in parts:
+        if _DOUBT.search(part):
+            continue
+        mine = len(asked & set(_words(part))) / len(asked) if asked else 0.0
+        if mine >= share:
+            best, share = part, mine
+    return best
+
+
 def yes_or_no(question: str, sentence: str) -> str | None:
-    """ "yes" or "no" where `sentence` restates the yes-or-no `question` (at least three quarters of either's words,
-    in order), as it stands or denied; None where it does not, or doubts."""
+    """ "yes" or "no" where `sentence` restates the yes-or-no `question` (at least three quarters of
+    either's words, in order), as it stands or denied; None where it does not, or doubts."""
     opener = list(_OPENER.finditer(question[-1000:]))
     if not opener or len(sentence) > 600 or _DOUBT.search(sentence):
         return None

@@ -27,18 +27,21 @@ class Grade(NamedTuple):
 def grade_by_rules(
     row: Mapping[str, Any], response: str, finish_reason: str, symbolic: verify.Symbolic
 ) -> Grade:
-    """Grade one response. Reads only `FIELDS` of `row`. `finish_reason` "length" makes it truncated whatever it
-    says; so does thinking, or a last box, that was never closed."""
+    """Grade one response. Reads only `FIELDS` of `row`. `finish_reason` "length" makes it truncated
+    whatever it says; so does thinking, or a last box, that was never closed."""
+    answer, question = str(row["answer"]), str(row.get("question") or "")
+    if response.strip() and response.strip() == answer.strip() and finish_reason != "length":
+        return Grade(tidy(clean(answer))[:MAX_SHOWN], CORRECT, "verbatim")
     reading = read(response)
     if reading.cut:
         return Grade(None, TRUNCATED, "cut")
     options = None
     if row.get("question_type") == "multi_choice" and row.get("choices"):
-        options = Options(row["choices"], str(row["answer"]), row.get("answer_type"))
-        stated = choice_in(options, str(row.get("question") or ""), reading)
+        options = Options(row["choices"], answer, row.get("answer_type"))
+        stated = choice_in(options, question, reading)
     else:
-        gold = gold_text(str(row["answer"]))
-        stated = free_answer_in(reading, verify.is_list(gold), str(row.get("question") or ""))
+        gold = gold_text(answer)
+        stated = free_answer_in(reading, gold, question)
     if stated is None and reading.inside and not reading.final.strip():
         found, _ = boxes(reading.inside)
         stated = Stated(found[-1][2], "boxed in the thinking", 0) if found else None
@@ -61,13 +64,9 @@ def gold_text(answer: str) -> str:
     return (joined(answer, found, words=True) or found[-1][2]) if found else answer
 
 
-def last_sentence(text: str) -> str:
-    parts = [p for p in re.split(r"(?<=[.!?])\s+(?=[A-Z(\\$])|\n+", text[-3000:].strip()) if p.strip()]
-    return parts[-1] if parts else ""
-
-
 def choice_in(options: Options, question: str, reading: Response) -> Stated | None:
-    """The option that a response takes, as its letter; a value that is no option, as it stands; or nothing."""
+    """The option that a response takes, as its letter; a value that is no option, as it stands; or
+    nothing."""
     value = None
     for stated in reversed(reading.stated):
         for find in (options.by_letter, options.by_text, options.mentioned):
@@ -79,16 +78,18 @@ def choice_in(options: Options, question: str, reading: Response) -> Stated | No
     if value is not None:
         return value
     final = reading.final.strip()
-    closing = last_sentence(final)
-    for find in (options.by_letter, options.by_text):
+    sentences = restate.sentences(final)
+    closing = sentences[-1] if sentences else ""
+    for find in (options.by_letter, options.by_text, options.closing):
         for passage in (final, closing):
             index = find(passage)
             if index is not None:
                 return Stated(options.letters[index], "bare", 0)
     if options.yes_no:
-        index = _yes_no(options, question, final)
+        index = _yes_no(options, question, sentences)
         return None if index is None else Stated(options.letters[index], "restated", 0)
-    for passage in (closing, final):
+    passages = [closing, restate.restating(question, sentences), final if len(final) <= 300 else None]
+    for passage in filter(None, passages):
         for find in (options.mentioned, options.worded):
             index = find(passage)
             if index is not None:
@@ -96,25 +97,31 @@ def choice_in(options: Options, question: str, reading: Response) -> Stated | No
     return None
 
 
-def _yes_no(options: Options, question: str, final: str) -> int | None:
-    """Yes or no from sentences that begin with it, else from those that restate the question; if they agree."""
-    sentences = [s for s in re.split(r"(?<=[.!?])\s+|\n+", final[-3000:]) if s.strip()]
+def _yes_no(options: Options, question: str, sentences: list[str]) -> int | None:
+    """Yes or no from sentences that begin with it, else from those that restate the question; if they
+    agree."""
     begun = {m[1].lower() for s in sentences if (m := re.match(r"\W*(yes|no)\b(?=\W|$)", s, re.I))}
     said = begun or {restate.yes_or_no(question, s) for s in sentences} - {None}
     return options.normal.index(said.pop()) if len(said) == 1 else None
 
 
-def free_answer_in(reading: Response, gold_is_list: bool, question: str) -> Stated | None:
-    """The value that a response gives to a question without options."""
+def free_answer_in(reading: Response, gold: str, question: str) -> Stated | None:
+    """The value that a response gives to a question without options. Of the gold answer only its kind is
+    used: a list lets several boxes be one answer, a word lets a statement in words be one."""
+    in_words = not re.search(r"[\d\\]", gold)
     for stated in reversed(reading.stated):
         if stated.how == "boxed":
             found, _ = boxes(reading.final)
-            return Stated(joined(reading.final, found, gold_is_list) or stated.text, "boxed", stated.start)
-        value = value_in(stated.text, question)
+            return Stated(
+                joined(reading.final, found, verify.is_list(gold)) or stated.text, "boxed", stated.start
+            )
+        value = value_in(stated.text, question) or (stated.text if in_words else None)
         if value:
             return Stated(value, stated.how, stated.start)
     final = reading.final.strip()
-    value = value_in(final, question) if len(final) <= 200 else value_in(last_sentence(final), question)
+    sentences = restate.sentences(final)
+    passages = [final] if len(final) <= 200 else [sentences[-1], restate.restating(question, sentences)]
+    value = next((v for passage in passages if passage and (v := value_in(passage, question))), None)
     if value is None and len(final) <= 100:
         value = final or None
     return Stated(value, "bare", 0) if value else None

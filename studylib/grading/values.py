@@ -2,21 +2,25 @@
 
 import re
 
-from studylib.grading import numbers
+from studylib.grading import quantities
 from studylib.grading.clean import tidy
 
 _FUNCTIONS = frozenset(
-    "sin cos tan cot sec csc arcsin arccos arctan log ln exp sqrt frac mod gcd lcm max min det lim sum prod infty "
-    "and cup cap setminus pm inf begin end pmatrix bmatrix vmatrix matrix array left right".split()
+    "sin cos tan cot sec csc arcsin arccos arctan log ln exp sqrt frac mod gcd lcm max min det lim sum "
+    "prod infty and cup cap setminus pm inf begin end pmatrix bmatrix vmatrix matrix array left right".split()
 )
 _MATH = re.compile(r"\$\$([^$]+)\$\$|\$([^$]+)\$|\\\((.+?)\\\)|\\\[(.+?)\\\]", re.S)
 _DIGITS = r"(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?|\.\d+"
 _NUMBER = re.compile(
     rf"(?<![\w.\\])-?[$€£]?(?:{_DIGITS})(?:\s?/\s?\d+|\s*(?:%|percent\b)|\s?(?:million|billion|thousand)\b)?"
-    rf"|{numbers.NUMBER_WORD}",
+    rf"|{quantities.NUMBER_WORD}",
     re.I,
 )
-_COPULA = re.compile(r"\b(?:is|are|was|were|be|equals?|gives?|by|has|have|of)\b|[=≈:]|\\approx|\\equiv", re.I)
+_COPULAS = (
+    re.compile(r"\b(?:is|are|was|were|equals?|gives?)\b|[=≈]|\\approx|\\equiv", re.I),
+    re.compile(r"\b(?:be|by|has|have|of)\b|:", re.I),
+)
+_RANGE = re.compile(rf"\b(?:between|from)\s+({_DIGITS})\s*(?:and|to|-)\s*({_DIGITS})", re.I)
 _OPERATOR = re.compile(r"\s*(?:[-+*/^=×÷·<>]|\\(?:times|cdot|div|pm)|x\s*\d)")
 
 
@@ -35,20 +39,24 @@ def _inside(match: re.Match[str]) -> str:
 
 
 def value_in(text: str, question: str = "") -> str | None:
-    """The value that `text` states: all of it where it is one; else what follows its last "is", "=" or the like;
-    else its last formula, or its number (of several, one that the question does not name). None: no value."""
+    """The value that `text` states: all of it where it is one; else what follows its last "is", "=" or the
+    like; else its last formula, or its number (of several, one that the question does not name). None: no
+    value."""
     whole = tidy(text)
-    if numbers.parse(whole) or is_expression(whole):
+    if quantities.parse(whole) or is_expression(whole) or re.fullmatch(r"[A-Za-z]", whole):
         return whole
     opening = _opening(text)
     if opening:
         return opening
+    between = _RANGE.search(text)
+    if between and len(_NUMBER.findall(text)) == 2:
+        return f"{between[1]} to {between[2]}"
     math = formulas(text)
     spans = [m.span() for m in math]
-    for copula in reversed(list(_COPULA.finditer(text))[-40:]):
+    for copula in (c for kind in _COPULAS for c in reversed(list(kind.finditer(text))[-40:])):
         if any(a < copula.start() < b for a, b in spans):
             continue
-        value = _opening(text[copula.end() :])
+        value = _opening(text[copula.end() : copula.end() + 200])
         if value and not _asked(value, question):
             return value
     if math:
@@ -60,23 +68,31 @@ def value_in(text: str, question: str = "") -> str | None:
 
 def _opening(text: str) -> str | None:
     """The value with which `text` begins: a formula, a number that no operator follows, or all of it."""
-    text = re.sub(r"^[\s*:]*(?:about|approximately|around|only|exactly|equal to|therefore|thus|therefore,)?\s*", "", text)
+    text = re.sub(
+        r"^[\s*:]{0,20}(?:about|approximately|around|only|exactly|equal to|therefore|thus|therefore,)?\s*",
+        "",
+        text,
+    )
     math = _MATH.match(text)
     if math:
         return _inside(math)
     whole = tidy(text)
-    if len(whole) <= 200 and (numbers.parse(whole) or is_expression(whole)):
+    if len(whole) <= 200 and (quantities.parse(whole) or is_expression(whole)):
         return whole
     number = _NUMBER.match(text)
-    if number and not _OPERATOR.match(text[number.end() :]) and not re.match(r"[\w\\^(]", text[number.end() :]):
+    if (
+        number
+        and not _OPERATOR.match(text[number.end() :])
+        and not re.match(r"[\w\\^(]", text[number.end() :])
+    ):
         return number[0]
     return None
 
 
 def _asked(value: str, question: str) -> bool:
     """Whether the question itself names this number (a sentence that repeats the question repeats it)."""
-    number = numbers.parse(value)
+    number = quantities.parse(value)
     return number is not None and any(
         other is not None and other.value == number.value
-        for other in (numbers.parse(m[0]) for m in _NUMBER.finditer(question[-2000:]))
+        for other in (quantities.parse(m[0]) for m in _NUMBER.finditer(question[-2000:]))
     )

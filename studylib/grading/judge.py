@@ -1,0 +1,107 @@
+"""A judge for what the rules leave unparsed: any OpenAI-compatible endpoint, its verdicts marked as its
+own."""
+
+import hashlib
+import json
+import os
+import re
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from studylib.errors import StudyError
+from studylib.grading.choices import letter_of
+from studylib.grading.clean import clean
+from studylib.grading.rules import CORRECT, UNPARSED, WRONG, Grade
+
+PROMPT = Path(__file__).with_name("judge_prompt.txt")
+MAX_RESPONSE = 6000
+TRIES = 3
+_OUTCOMES = {"correct": CORRECT, "wrong": WRONG, "none": UNPARSED}
+
+
+@dataclass(frozen=True)
+class Judge:
+    """An endpoint (`base_url` up to and with `/v1`), the model asked there, and the folder that keeps its
+    replies. The key is read from the environment variable JUDGE_API_KEY, if there is one."""
+
+    base_url: str
+    model: str
+    cache: Path
+    seconds: float = 60.0
+
+    def grade(self, row: Mapping[str, Any], response: str) -> Grade:
+        """Ask about one response. A reply is kept under the hash of the model and the whole prompt, so that
+        the same content is asked once. Raises `StudyError` where the endpoint does not answer."""
+        prompt = _prompt(row, response)
+        place = self.cache / (hashlib.sha256(f"{self.model}\n{prompt}".encode()).hexdigest() + ".json")
+        if place.exists():
+            return _read(json.loads(place.read_text(encoding="utf-8"))["reply"])
+        reply = self._ask(prompt)
+        self.cache.mkdir(parents=True, exist_ok=True)
+        part = place.with_suffix(f".{os.getpid()}.part")
+        part.write_text(json.dumps({"model": self.model, "prompt": prompt, "reply": reply}), encoding="utf-8")
+        part.replace(place)
+        return _read(reply)
+
+    def _ask(self, prompt: str) -> str:
+        import httpx
+
+        key = os.environ.get("JUDGE_API_KEY")
+        body = {"model": self.model, "temperature": 0, "messages": [{"role": "user", "content": prompt}]}
+        problem: Exception | None = None
+        for attempt in range(TRIES):
+            try:
+                answer = httpx.post(
+                    f"{self.base_url.rstrip('/')}/chat/completions",
+                    json=body,
+                    headers={"Authorization": f"Bearer {key}"} if key else {},
+                    timeout=self.seconds,
+                )
+                answer.raise_for_status()
+                return str(answer.json()["choices"][0]["message"]["content"])
+            except (httpx.HTTPError, ValueError, KeyError, IndexError, TypeError) as reason:
+                problem = reason
+                if attempt + 1 < TRIES:
+                    time.sleep(0.5 * 2**attempt)
+        raise StudyError(
+            f"The judge at {self.base_url} gave no answer ({type(problem).__name__}: {problem}): "
+            "start it, or grade without a judge."
+        ) from problem
+
+
+def judge_unparsed(
+    rows: Iterable[Mapping[str, Any]], grades: Iterable[Grade], judge: Judge
+) -> Iterator[Grade]:
+    """The same grades, with each unparsed one put to the judge. `rows` carry their `response`; a verdict of
+    the judge has `how="judge"`, and what it cannot read either stays unparsed."""
+    for row, grade in zip(rows, grades, strict=True):
+        yield judge.grade(row, row["response"] or "") if grade.outcome == UNPARSED else grade
+
+
+def _prompt(row: Mapping[str, Any], response: str) -> str:
+    choices = row.get("choices")
+    options = [
+        f"({letter_of(i)}) {choice}" for i, choice in enumerate(choices if choices is not None else [])
+    ]
+    return PROMPT.read_text(encoding="utf-8").format(
+        question=clean(str(row.get("question") or "(not given)")),
+        choices="\n".join(options) or "(none)",
+        answer=clean(str(row["answer"])),
+        response=clean(response)[-MAX_RESPONSE:],
+    )
+
+
+def _read(reply: str) -> Grade:
+    """The last JSON object of a reply as a grade; anything else leaves the response unparsed."""
+    for found in reversed(re.findall(r"\{[^{}]*\}", reply)):
+        try:
+            said = json.loads(found)
+            outcome = _OUTCOMES[str(said["verdict"]).lower()]
+        except (ValueError, KeyError):
+            continue
+        extracted = said.get("extracted")
+        return Grade(None if outcome == UNPARSED or extracted is None else str(extracted), outcome, "judge")
+    return Grade(None, UNPARSED, "judge")
