@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from studylib.decode import Answer, Batch, decode, ready_to_decode
+from studylib.decode import Answer, Task, decode, decode_all, read_prompts, ready_to_decode
 from studylib.errors import StudyError
 from studylib.models import load_model, load_processor, never_sampled
 from studylib.prompts import encode, render
@@ -16,6 +16,7 @@ from studylib.sampling import Sampling, noise_of
 __all__ = ["Completion", "Sampling", "decode", "generate"]
 
 Progress = Callable[[int, int], None]
+PROMPTS_READ_TOGETHER = 32
 
 
 @dataclass(frozen=True)
@@ -42,9 +43,9 @@ def generate(
 ) -> list[list[Completion]]:
     """`samples` completions of every row, in row order.
 
-    `batch_size` counts answers decoded together. With the engine "hf" a sample depends on seed, row id and sample
-    number, not on the batch it ran in. `progress(done, total)` counts answers.
-    Raises StudyError on an unknown engine, a missing model, or rows without an id.
+    `batch_size` counts answers decoded together. With the engine "hf" a sample depends on seed, row id and
+    sample number, not on the batch it ran in. `progress(done, total)` counts answers.
+    Raises StudyError on an unknown engine or a missing model.
     """
     engines = {"hf": _hugging_face, "vllm": _vllm}
     if engine not in engines:
@@ -56,33 +57,27 @@ def generate(
 
 def _hugging_face(model_path, rows, instruct, samples, sampling, seed, batch_size, progress):
     processor, model = load_processor(model_path), load_model(model_path)
-    suppress = never_sampled(processor)
-    # Prompts of like length share a batch, so that little of it is padding.
+    answers = [[Answer() for _ in range(samples)] for _ in rows]
+    flat = [answer for group in answers for answer in group]
+    # Long prompts first: their slots are wide enough for all others.
     lengths = [len(render(processor, row, instruct)) for row in rows]
     order = sorted(range(len(rows)), key=lambda index: -lengths[index])
-    answers = [
-        [Answer(noise_of(seed, row["id"], sample, sampling.max_new_tokens)) for sample in range(samples)]
-        for row in rows
-    ]
-    step = max(1, batch_size // samples)
-    parked: list[Answer] = []
-    with ready_to_decode(model) as inner:
-        for begin in range(0, len(order), step):
-            chosen = order[begin : begin + step]
-            inputs = encode(processor, [rows[index] for index in chosen], instruct)
-            flat = [answer for index in chosen for answer in answers[index]]
-            batch = Batch.from_prompts(inner, inputs, samples, flat, sampling, suppress)
-            last = begin + step >= len(order)
-            parked += batch.run(until=0 if last and not parked else len(flat) // 8)
-            if len(parked) >= batch_size or last:
-                while parked:
-                    batch = Batch.from_parked(inner, parked[:batch_size], sampling, suppress)
-                    batch.run()
-                    parked = parked[batch_size:]
+
+    def tasks() -> Iterator[Task]:
+        for begin in range(0, len(order), PROMPTS_READ_TOGETHER):
+            chunk = order[begin : begin + PROMPTS_READ_TOGETHER]
+            prompts = read_prompts(inner, encode(processor, [rows[index] for index in chunk], instruct))
+            for index, prompt in zip(chunk, prompts, strict=True):
+                for sample, answer in enumerate(answers[index]):
+                    noise = noise_of(seed, rows[index]["id"], sample, sampling.max_new_tokens)
+                    yield prompt, noise, answer
             if progress:
-                progress(
-                    sum(bool(a.ids) for group in answers for a in group) - len(parked), len(rows) * samples
-                )
+                progress(sum(answer.done for answer in flat), len(flat))
+
+    with ready_to_decode(model) as inner:
+        decode_all(inner, tasks(), min(batch_size, len(flat)), sampling, never_sampled(processor))
+    if progress:
+        progress(len(flat), len(flat))
     return [[_completion(processor, answer.ids, answer.stopped) for answer in group] for group in answers]
 
 

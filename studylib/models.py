@@ -27,7 +27,7 @@ def mend_torchvision() -> None:
 
 
 def _check_source(path: str | Path) -> str:
-    """A folder with a saved model, or a hub id `owner/name`; anything else is refused before the network is asked."""
+    """A folder with a saved model or a hub id `owner/name`; all else is refused without asking the network."""
     folder = Path(path)
     if folder.is_dir():
         if not (folder / "config.json").is_file():
@@ -82,7 +82,7 @@ def freeze_vision(model) -> None:
 def add_lora(model, lora):
     """Wrap `model` with PEFT adapters on the language model's linear layers; all else is frozen.
 
-    `lora` is the params' section: `r`, `alpha`, `dropout`, `target_modules`. Returns the PeftModel.
+    `lora` is the params' section: `r`, `alpha`, `dropout`. Returns the PeftModel.
     """
     from peft import LoraConfig, get_peft_model
 
@@ -90,7 +90,7 @@ def add_lora(model, lora):
         r=lora.r,
         lora_alpha=lora.alpha,
         lora_dropout=lora.dropout,
-        target_modules=rf".*language_model\..*\.({'|'.join(lora.target_modules)})",
+        target_modules=r".*language_model\..*\.(q|k|v|o|gate|up|down)_proj",
         task_type="CAUSAL_LM",
     )
     return get_peft_model(model, config)

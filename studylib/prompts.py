@@ -1,4 +1,4 @@
-"""From a question row to what the model reads: chat messages, the rendered prompt, the processor's tensors."""
+"""From a question row to what the model reads: chat messages, the rendered prompt, the tensors."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ INSTRUCTION = (
 def messages(row: Mapping[str, Any], instruct: bool) -> list[dict[str, Any]]:
     """Chat messages of one question row: its pictures first, then the question.
 
-    `instruct` appends INSTRUCTION after a newline; the baseline is evaluated without it (section 2, protocol).
+    `instruct` appends INSTRUCTION after a newline; the baseline is evaluated without it (Protocol).
     """
     text = f"{row['question']}\n{INSTRUCTION}" if instruct else row["question"]
     pictures = [{"type": "image"} for _ in row["images"]]
@@ -29,8 +29,8 @@ def render(processor, row: Mapping[str, Any], instruct: bool) -> str:
 def encode(processor, rows: Sequence[Mapping[str, Any]], instruct: bool):
     """Tensors of a batch of prompts, padded on the left.
 
-    Returns the processor's BatchFeature: `input_ids`, `attention_mask`, `mm_token_type_ids` (rows, length) and,
-    where a row has pictures, `pixel_values` (patches, values) and `image_grid_thw` (pictures, 3).
+    Returns the processor's BatchFeature: `input_ids`, `attention_mask`, `mm_token_type_ids` (rows, length)
+    and, where a row has pictures, `pixel_values` (patches, values) and `image_grid_thw` (pictures, 3).
     """
     texts = [render(processor, row, instruct) for row in rows]
     pictures = [picture.convert("RGB") for row in rows for picture in row["images"]]

@@ -1,4 +1,4 @@
-"""How a token is drawn: temperature, then top-k, then top-p within the top k, then one uniform number a row."""
+"""How a token is drawn: temperature, top-k, top-p within the top k, then one uniform number a row."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class Sampling:
 def nucleus(logits: torch.Tensor, sampling: Sampling) -> tuple[torch.Tensor, torch.Tensor | None]:
     """The distribution that tokens are drawn from, as transformers' warpers make it.
 
-    `logits` (rows, vocabulary). Returns probabilities that need not add up to 1, (rows, kept), and the tokens they
-    belong to, or None where all tokens are kept in their order.
+    `logits` (rows, vocabulary). Returns probabilities that need not add up to 1, (rows, kept), and the tokens
+    they belong to, or None where all tokens are kept in their order.
     """
     logits = logits / sampling.temperature
     if not sampling.top_k and sampling.top_p == 1:
@@ -53,7 +53,7 @@ def draw(logits: torch.Tensor, noise: torch.Tensor, sampling: Sampling) -> tuple
 
 
 def noise_of(seed: int, name: str, sample: int, length: int) -> torch.Tensor:
-    """The uniform numbers (length,) of one answer: a function of seed, question and sample, not of the batch."""
+    """The uniform numbers (length,) of one answer: of seed, question and sample alone, not of the batch."""
     digest = hashlib.sha256(f"{seed}/{name}/{sample}".encode()).digest()
     generator = np.random.Generator(np.random.Philox(key=int.from_bytes(digest[:16], "little")))
     return torch.from_numpy(generator.random(length, dtype=np.float32))
