@@ -47,12 +47,12 @@ def training_log() -> pd.DataFrame:
                     "arm": arm,
                     "step": steps,
                     "reward": 0.55 + 0.1 * (1 - np.exp(-steps / 20)) + 0.02 * noise[0],
-                    "completions/mean_length": 20 + steps / 10 + noise[1],
+                    "length": 20 + steps / 10 + noise[1],
                     "entropy": 0.6 * np.exp(-steps / 60) + 0.02 * noise[2],
                     "kl": kl * steps / 80 + 0.002 * abs(noise[3]),
-                    "clip_ratio/region_mean": 0.01 + 0.003 * abs(noise[4]),
-                    "completions/clipped_ratio": 0.02 * abs(noise[5]),
-                    "frac_reward_zero_std": 0.4 + 0.05 * noise[6],
+                    "clipped": 0.01 + 0.003 * abs(noise[4]),
+                    "truncated": 0.02 * abs(noise[5]),
+                    "zero_variance": 0.4 + 0.05 * noise[6],
                 }
             )
         )

@@ -81,9 +81,11 @@ def test_a_cell_without_a_standard_error_decides_nothing():
     )
 
 
-def test_missing_level_is_told():
-    with pytest.raises(StudyError, match="'x' needs rl"):
-        judge([Claim("x", 4, "every", "rl", levels=("L1", "L2"))], contrasts({"L1": (1, 1)}))
+def test_a_level_without_questions_decides_nothing_and_a_missing_contrast_is_told():
+    claim = Claim("x", 4, "every", "rl", levels=("L1", "L2"))
+    assert verdict(claim, contrasts({"L1": (50, 1)})) == "undecided"
+    with pytest.raises(StudyError, match="'x' needs rl against"):
+        judge([claim], contrasts({"L1": (1, 1)}, against="sft_eureka"))
 
 
 def test_every_combination_is_held_against_both_parents_at_every_level():

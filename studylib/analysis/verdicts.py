@@ -154,10 +154,14 @@ def _parts(claim: Claim, contrasts: pd.DataFrame) -> pd.DataFrame:
         & (contrasts["benchmark"] == ALL)
         & (contrasts["measure"] == claim.measure)
     ].reset_index(drop=True)
-    if len(rows) != len(claim.against) * len(claim.levels):
+    if rows.empty:
         raise StudyError(
-            f"The claim '{claim.id}' needs {claim.arm} on {claim.levels}, but some level has no questions."
+            f"The claim '{claim.id}' needs {claim.arm} against {claim.against}; contrast them first."
         )
+    empty = len(claim.against) * len(claim.levels) - len(rows)
+    if empty:  # a level without questions can be tested by nothing, so it decides nothing
+        unknown = dict.fromkeys(("estimate", "se", "df", "low", "high"), float("nan"))
+        return pd.DataFrame([{**rows.iloc[0].to_dict(), **unknown, "level": "a level without questions"}])
     return _steepness(rows, claim) if claim.steeper else rows
 
 

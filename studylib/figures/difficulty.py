@@ -71,6 +71,24 @@ def gain_by_level(gains: pd.DataFrame, stamp: str, published: pd.DataFrame | Non
     return dress(fig, "Gain over the base by difficulty level", stamp, height, True)
 
 
+def paper_gains(published: pd.DataFrame, stamp: str) -> go.Figure:
+    """Figure 1 as published: gain of each method by level, without intervals since the paper has none."""
+    fig, places = panel_grid(list(dict.fromkeys(published["benchmark"])), shared_yaxes="all")
+    for i, (panel, place) in enumerate(places.items()):
+        for arm in in_order(list(published["arm"].unique())):
+            cells = published[(published["arm"] == arm) & (published["benchmark"] == panel)]
+            line = _paper_line(cells, arm, show=i == 0).update(
+                mode="lines+markers", name=name_of(arm), line_dash="solid", opacity=1
+            )
+            fig.add_trace(line.update(marker={"symbol": marker_of(arm), "size": 6}), **place)
+    fig.add_hline(y=0, line={"color": FAINT, "width": 1}, layer="below")
+    fig.update_xaxes(
+        tickvals=list(range(len(LEVELS))), ticktext=list(LEVELS), range=[-0.4, len(LEVELS) - 0.6]
+    )
+    fig.update_yaxes(title_text="gain (points)", title_standoff=4, col=1)
+    return dress(fig, "The paper's Figure 1 (digitised)", stamp, 780, True)
+
+
 def _at_levels(table: pd.DataFrame, panel: str) -> pd.DataFrame:
     rows = table[(table["benchmark"] == panel) & (table["level"] != ALL)]
     return rows.assign(x=rows["level"].map(LEVELS.index)).sort_values("x")

@@ -4,17 +4,18 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from studylib.figures.palette import colour_of, dress, in_order, name_of
+from studylib.figures.palette import colour_of, dress, error_bars, in_order, marker_of, name_of
 
-# Column of the training log -> panel title with its unit. The names are TRL's.
+# Column of the training log -> panel title with its unit.
 RL_PANELS = {
     "reward": "reward (0 to 1)",
-    "completions/mean_length": "length (tokens)",
+    "accuracy": "accuracy reward (0 to 1)",
+    "length": "length (tokens)",
     "entropy": "entropy (nats)",
     "kl": "KL to the base (nats)",
-    "clip_ratio/region_mean": "clipped tokens (share)",
-    "completions/clipped_ratio": "truncated (share)",
-    "frac_reward_zero_std": "equal-reward groups (share)",
+    "clipped": "clipped tokens (share)",
+    "truncated": "truncated (share)",
+    "zero_variance": "equal-reward groups (share)",
 }
 
 
@@ -61,6 +62,33 @@ def rl_curves(log: pd.DataFrame, stamp: str) -> go.Figure:
 
 
 def sft_curves(log: pd.DataFrame, stamp: str) -> go.Figure:
-    """Training loss by step, and what a checkpoint scored on validation."""
-    panels = {"loss": "loss (nats a token)", "validation_accuracy": "validation accuracy (%)"}
+    """Loss and token accuracy by step."""
+    panels = {"loss": "loss (nats a token)", "token_accuracy": "token accuracy (share)"}
     return training_curves(log, stamp, panels, "Long-CoT SFT", window=9)
+
+
+def checkpoint_scores(scores: pd.DataFrame, stamp: str) -> go.Figure:
+    """Validation accuracy of every checkpoint with its interval, the chosen one ringed.
+
+    scores: checkpoints.checkpoint_scores.
+    """
+    fig = go.Figure()
+    for arm in in_order(list(scores["arm"].unique())):
+        cells = scores[scores["arm"] == arm].sort_values("number")
+        fig.add_scatter(
+            x=cells["number"],
+            y=cells["estimate"].round(2),
+            name=name_of(arm),
+            mode="lines+markers",
+            line={"color": colour_of(arm), "width": 1.5},
+            marker={
+                "symbol": marker_of(arm),
+                "size": cells["chosen"].map({True: 12, False: 6}),
+                "line": {"color": "black", "width": cells["chosen"].map({True: 2, False: 0})},
+            },
+            **error_bars(cells, colour_of(arm)),
+        )
+    unit = scores["unit"].iloc[0]
+    fig.update_xaxes(title_text=f"{unit} of the checkpoint")
+    fig.update_yaxes(title_text="validation accuracy (%)")
+    return dress(fig, "Checkpoints, the chosen one ringed", stamp, 340)

@@ -1,0 +1,69 @@
+"""Token-level KL, on a model with random weights."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from studylib.divergence import token_kl
+from studylib.errors import StudyError
+from studylib.models import mend_torchvision
+
+ROWS = [
+    {"question": "Add 3 and 4.", "images": []},
+    {"question": "What is it?", "images": [Image.new("RGB", (112, 112), "red")]},
+]
+TEXTS = ["<think> 3+4=7. </think> \\boxed{7}", "It is a square."]
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory) -> list[str]:
+    mend_torchvision()
+    from transformers import Qwen2_5_VLForConditionalGeneration
+
+    from studylib.world.architecture import build_processor, mini_config, train_tokenizer
+
+    tokenizer = train_tokenizer(TEXTS + [row["question"] for row in ROWS], 400)
+    processor, config = build_processor(tokenizer), mini_config(tokenizer, layers=1)
+    folders = []
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        folder = tmp_path_factory.mktemp(f"model{seed}")
+        Qwen2_5_VLForConditionalGeneration(config).save_pretrained(folder)
+        processor.save_pretrained(folder)
+        folders.append(str(folder))
+    return folders
+
+
+def test_a_model_does_not_diverge_from_itself_and_does_from_another(models):
+    assert token_kl(models[0], models[0], ROWS, TEXTS)["kl"].abs().max() < 1e-6
+    assert (token_kl(models[0], models[1], ROWS, TEXTS)["kl"] > 0).all()
+
+
+def test_every_token_of_every_completion_is_scored_once_and_its_end_too(models):
+    table = token_kl(models[0], models[1], ROWS, TEXTS)
+    for index, text in enumerate(TEXTS):
+        tokens = table[table["response"] == index]["token"].tolist()
+        assert "".join(tokens) == text + "<|im_end|>"
+
+
+def test_padding_changes_nothing(models):
+    together = token_kl(models[0], models[1], ROWS, TEXTS)
+    alone = token_kl(models[0], models[1], ROWS, TEXTS, batch_size=1)
+    np.testing.assert_allclose(together["kl"], alone["kl"], rtol=1e-3, atol=1e-5)
+
+
+def test_kl_is_that_of_the_whole_distribution_at_each_place(models):
+    from studylib.divergence import _with_completions
+    from studylib.models import load_model, load_processor
+
+    inputs, ids = _with_completions(load_processor(models[0]), ROWS[:1], TEXTS[:1])
+    p, q = (torch.softmax(load_model(m)(**inputs).logits[0].double(), -1) for m in models)
+    by_hand = (p * (p / q).log()).sum(-1)[-len(ids[0]) - 1 : -1].detach().numpy()
+    found = token_kl(models[0], models[1], ROWS[:1], TEXTS[:1])["kl"]
+    np.testing.assert_allclose(found, by_hand, rtol=1e-3)
+
+
+def test_rows_without_a_completion_are_refused(models):
+    with pytest.raises(StudyError, match="2 rows and 1 completions"):
+        token_kl(models[0], models[1], ROWS, TEXTS[:1])
