@@ -1,0 +1,244 @@
+"""Build the mini base: tokenizer, a vision tower that has learned to see, then instruction tuning from that tower.
+
+`python -m studylib.world.base OUT` does all of it (`make base`); the stages are timed in the log it writes.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import sys
+import time
+from pathlib import Path
+
+import torch
+from torch.nn import functional as F
+
+from studylib.models import mend_torchvision
+
+mend_torchvision()
+
+from studylib.prompts import INSTRUCTION  # noqa: E402
+from studylib.world import diet, teachers  # noqa: E402
+from studylib.world.architecture import build_processor, mini_config, train_tokenizer  # noqa: E402
+from studylib.world.scenes import draw  # noqa: E402
+
+PICTURE = 16  # image tokens a picture
+VOCABULARY = 720
+
+
+def corpus(count: int, seed: int) -> list[str]:
+    """Texts for the tokenizer: the diet, and the traces of both teachers."""
+    rng, texts = random.Random(seed), [INSTRUCTION] * 200
+    for _ in range(count):
+        example, task = diet.example(rng), diet.any_task(rng)
+        texts += [
+            example.question,
+            example.response,
+            teachers.careful(task, rng),
+            teachers.rambling(task, rng),
+        ]
+    return texts
+
+
+def pixels(images: list) -> torch.Tensor:
+    """Patches as Qwen2VLImageProcessor makes them: `(64 * images, 1176)`, in the order of the merger."""
+    import numpy as np
+
+    mean = torch.tensor([0.48145466, 0.4578275, 0.40821073]).view(1, 3, 1, 1)
+    std = torch.tensor([0.26862954, 0.26130258, 0.27577711]).view(1, 3, 1, 1)
+    x = torch.from_numpy(np.stack([np.asarray(image) for image in images])).permute(0, 3, 1, 2).float() / 255
+    x = (
+        ((x - mean) / std)
+        .view(len(images), 1, 3, 4, 2, 14, 4, 2, 14)
+        .expand(-1, 2, -1, -1, -1, -1, -1, -1, -1)
+    )
+    return x.permute(0, 3, 6, 4, 7, 2, 1, 5, 8).reshape(len(images) * 64, -1)
+
+
+def see(model, patches: torch.Tensor, images: int) -> torch.Tensor:
+    """Features of the vision tower after the merger, `(16 * images, hidden)`."""
+    out = model.model.visual(patches, grid_thw=torch.tensor([[1, 8, 8]] * images))
+    features = out.pooler_output
+    return torch.cat(list(features)) if isinstance(features, (tuple, list)) else features
+
+
+def train_vision(model, steps: int, seed: int, batch: int = 64, lr: float = 2e-3) -> dict[str, float]:
+    """Stage 1: name what lies under each merged patch (colour, glyph, digits, bar height, time of the clock)."""
+    rng = random.Random(seed)
+    hidden = model.config.text_config.hidden_size
+    heads = torch.nn.ModuleDict({name: torch.nn.Linear(hidden, size) for name, size in diet.HEADS.items()})
+    weights = [*model.model.visual.parameters(), *heads.parameters()]
+    optimizer = torch.optim.AdamW(weights, lr=lr, weight_decay=0.01)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, lr, total_steps=steps, pct_start=0.1)
+    seen: dict[str, float] = {}
+    for step in range(steps):
+        scenes = [diet.vision_scene(rng) for _ in range(batch)]
+        targets = [diet.patch_targets(scene) for scene in scenes]
+        with torch.autocast("cpu", torch.bfloat16):
+            features = see(model, pixels([draw(scene) for scene in scenes]), batch)
+            logits = {name: head(features).float() for name, head in heads.items()}
+        loss = torch.zeros(())
+        for name, logit in logits.items():
+            gold = torch.tensor([t for target in targets for t in target[name]])
+            rare = torch.ones(logit.shape[1])
+            rare[0] = 0.1  # most patches hold nothing: they must not drown those that do
+            loss = loss + F.cross_entropy(logit, gold, weight=rare)
+            hit = (logit.argmax(1) == gold)[gold > 0].float().mean().item() if (gold > 0).any() else 1.0
+            seen[name] = 0.95 * seen.get(name, hit) + 0.05 * hit
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(weights, 1.0)
+        optimizer.step()
+        schedule.step()
+        if step % 50 == 49:
+            print(
+                f"vision {step + 1}/{steps} loss {loss.item():.3f} { ({k: round(v, 3) for k, v in seen.items()}) }",
+                flush=True,
+            )
+    return seen
+
+
+class Batches:
+    """Endless batches of the diet, of like length; rendered exactly as the processor renders a chat."""
+
+    def __init__(self, tokenizer, seed: int, batch: int):
+        self.tokenizer, self.rng, self.batch = tokenizer, random.Random(seed), batch
+        encode = lambda text: tokenizer(text, add_special_tokens=False)["input_ids"]  # noqa: E731
+        self.encode = encode
+        self.image = encode("<|vision_start|>") + encode("<|image_pad|>") * PICTURE + encode("<|vision_end|>")
+        self.user, self.assistant = (
+            encode("<|im_start|>user\n"),
+            encode("<|im_end|>\n<|im_start|>assistant\n"),
+        )
+        self.end = [tokenizer.eos_token_id]
+        self.pool: list[list] = []
+
+    def _one(self) -> tuple:
+        example = diet.example(self.rng)
+        picture = self.image if example.image else []
+        prompt = self.user + picture + self.encode(example.question) + self.assistant
+        return example.image, prompt, self.encode(example.response) + self.end
+
+    def next(self) -> dict:
+        if not self.pool:
+            many = sorted((self._one() for _ in range(self.batch * 12)), key=lambda e: len(e[1]) + len(e[2]))
+            self.pool = [many[i : i + self.batch] for i in range(0, len(many), self.batch)]
+            self.rng.shuffle(self.pool)
+        return self._collate(self.pool.pop())
+
+    def _collate(self, examples: list) -> dict:
+        width = max(len(p) + len(r) for _, p, r in examples)
+        ids = torch.full((len(examples), width), self.tokenizer.pad_token_id)
+        labels = torch.full((len(examples), width), -100)
+        positions = torch.arange(width).expand(3, len(examples), width).clone()
+        start = len(self.user) + 1
+        for i, (image, prompt, response) in enumerate(examples):
+            ids[i, : len(prompt) + len(response)] = torch.tensor(prompt + response)
+            labels[i, len(prompt) : len(prompt) + len(response)] = torch.tensor(response)
+            if image:
+                cell = torch.arange(PICTURE)
+                positions[:, i, start : start + PICTURE] = start + torch.stack(
+                    [cell * 0, cell // 4, cell % 4]
+                )
+                positions[:, i, start + PICTURE :] -= PICTURE - 4
+        images = [image for image, _, _ in examples if image]
+        return dict(ids=ids, labels=labels, positions=positions, images=images)
+
+
+def forward_loss(model, batch: dict, image_token: int) -> torch.Tensor:
+    """Mean NLL of the responses' tokens; pictures enter as features of the frozen tower."""
+    embeds = model.get_input_embeddings()(batch["ids"])
+    if batch["images"]:
+        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+            features = see(model, pixels(batch["images"]), len(batch["images"]))
+        embeds = embeds.masked_scatter((batch["ids"] == image_token).unsqueeze(-1), features.to(embeds.dtype))
+    with torch.autocast("cpu", torch.bfloat16):
+        hidden = model.model.language_model(
+            inputs_embeds=embeds, position_ids=batch["positions"], attention_mask=None, use_cache=False
+        ).last_hidden_state
+        target = batch["labels"][:, 1:]
+        logits = model.lm_head(hidden[:, :-1][target >= 0])
+    return F.cross_entropy(logits.float(), target[target >= 0])
+
+
+def train_language(
+    model, tokenizer, steps: int, seed: int, out: Path, batch: int = 64, lr: float = 1.5e-3
+) -> None:
+    """Stage 2: instruction tuning on the diet, tower frozen; resumes from `out/language.pt`."""
+    model.model.visual.requires_grad_(False)
+    weights = [p for p in model.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(weights, lr=lr, betas=(0.9, 0.98), weight_decay=0.01)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, lr, total_steps=steps, pct_start=0.05)
+    kept, first = out / "language.pt", 0
+    if kept.exists():
+        state = torch.load(kept)
+        model.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        schedule.load_state_dict(state["schedule"])
+        first = state["step"]
+    for layer in model.model.language_model.layers:
+        layer.compile(dynamic=True)
+    batches, image_token = Batches(tokenizer, seed + first, batch), model.config.image_token_id
+    began, tokens, running = time.time(), 0, 0.0
+    for step in range(first, steps):
+        data = batches.next()
+        loss = forward_loss(model, data, image_token)
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(weights, 1.0)
+        optimizer.step()
+        schedule.step()
+        tokens += data["ids"].numel()
+        running = loss.item() if step == first else 0.98 * running + 0.02 * loss.item()
+        if step % 50 == 49:
+            spent = time.time() - began
+            left = spent / (step + 1 - first) * (steps - step - 1)
+            print(
+                f"language {step + 1}/{steps} loss {running:.3f} {tokens / spent:.0f} tok/s {left / 60:.0f} min left",
+                flush=True,
+            )
+        if step % 500 == 499:
+            state = dict(
+                model=model.state_dict(),
+                optimizer=optimizer.state_dict(),
+                schedule=schedule.state_dict(),
+                step=step + 1,
+            )
+            torch.save(state, kept.with_suffix(".tmp"))
+            kept.with_suffix(".tmp").rename(kept)
+
+
+def build(out: Path, vision_steps: int, language_steps: int, seed: int = 0) -> None:
+    """Train the base from nothing and save it with its processor under `out`."""
+    from transformers import Qwen2_5_VLForConditionalGeneration
+
+    torch.manual_seed(seed)
+    out.mkdir(parents=True, exist_ok=True)
+    tokenizer = train_tokenizer(corpus(4000, seed), VOCABULARY)
+    model = Qwen2_5_VLForConditionalGeneration(mini_config(tokenizer))
+    print(
+        f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f}M parameters, {len(tokenizer)} tokens",
+        flush=True,
+    )
+    began, tower = time.time(), out / "tower.pt"
+    if tower.exists():
+        model.load_state_dict(torch.load(tower))
+    else:
+        seen = train_vision(model, vision_steps, seed + 1)
+        torch.save(model.state_dict(), tower)
+        (out / "vision.json").write_text(json.dumps(seen))
+    print(f"vision stage {time.time() - began:.0f} s", flush=True)
+    train_language(model, tokenizer, language_steps, seed + 2, out)
+    save(model, tokenizer, out / "model")
+
+
+def save(model, tokenizer, folder: Path) -> None:
+    model.generation_config.eos_token_id = tokenizer.eos_token_id
+    model.generation_config.pad_token_id = tokenizer.pad_token_id
+    model.save_pretrained(folder)
+    build_processor(tokenizer).save_pretrained(folder)
+
+
+if __name__ == "__main__":
+    build(Path(sys.argv[1]), vision_steps=int(sys.argv[2]), language_steps=int(sys.argv[3]))

@@ -1,0 +1,162 @@
+"""What the base learns: short answers, mostly easy ones, and every elementary act that long traces are made of."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+from PIL import Image
+
+from studylib.prompts import INSTRUCTION
+from studylib.world.scenes import GRID, PAINTS, SHAPES, draw, lines, reading
+from studylib.world.tasks import KINDS, Task, told, with_choices
+from studylib.world.teachers import answer, conclusion, line_steps, short
+
+SHARES = {
+    "short": 0.33, "instructed": 0.05, "told short": 0.05, "describe": 0.11, "line": 0.05, "part": 0.18,
+    "pass": 0.08, "told pass": 0.08, "chain": 0.04, "choose": 0.03,
+}  # fmt: skip
+
+
+@dataclass
+class Example:
+    image: Image.Image | None
+    question: str
+    response: str
+
+
+def easy_task(rng: random.Random) -> Task:
+    """A task of any benchmark, its size drawn by 1/n: easy questions are the most common in the base's diet."""
+    kinds = KINDS[rng.choice(list(KINDS))]
+    make, sizes = kinds[rng.choice(list(kinds))]
+    return make(rng, rng.choices(sizes, [1 / (i + 1) for i in range(len(sizes))])[0])
+
+
+def any_task(rng: random.Random) -> Task:
+    kinds = KINDS[rng.choice(list(KINDS))]
+    make, sizes = kinds[rng.choice(list(kinds))]
+    return make(rng, rng.choice(sizes))
+
+
+def asked(task: Task, rng: random.Random | None = None) -> str:
+    """The question with what is given in words (always for a text-rich version; in the diet, sometimes)."""
+    given = task.given if task.version == "text-rich" or (rng and rng.random() < 0.34) else ""
+    return with_choices(f"{given} {task.question}".strip(), task.choices)
+
+
+def _part(task: Task, rng: random.Random) -> tuple[str, str]:
+    """One or two lines from a total so far: a stretch of a trace, taken out of the middle."""
+    every = list(zip(lines(task.scene), task.ops, strict=True))
+    start = rng.randrange(len(every))
+    stretch = every[start : start + rng.randint(1, 2)]
+    total = (
+        task.start
+        if start == 0
+        else rng.choice([task.start, max(0, task.start - rng.randint(1, 90)), rng.randint(0, 90)])
+    )
+    steps: list[str] = []
+    left = total
+    for (label, items), ops in stretch:
+        if any(op[0] == "-" for op in ops) and left < sum(op[1] for op in ops):
+            left = total = total + 180
+        more, left = line_steps(label, items, ops, left)
+        steps += more
+    labels = " and ".join(label for (label, _), _ in stretch)
+    return f"{asked(task)}\nOnly {labels}, from {total}.", " ".join(steps)
+
+
+def _pass(task: Task) -> str:
+    steps, total = [], task.start
+    for (label, items), ops in zip(lines(task.scene), task.ops, strict=True):
+        more, total = line_steps(label, items, ops, total)
+        steps += more
+    choice = [f"{task.value} is ({task.letter})."] if task.choices else []
+    return " ".join([*steps, conclusion(task), *choice, f"The answer is {answer(task)}."])
+
+
+def _chain(rng: random.Random) -> tuple[str, str]:
+    total = rng.choice([0, 0, 180, 360, rng.randint(1, 99)])
+    sign = "-" if total >= 180 else "+"
+    step = 5 if sign == "-" else 1
+    values = [
+        step * rng.randint(1, 95 // step if sign == "-" else 20)
+        for _ in range(rng.randint(1, 8 if sign == "+" else 3))
+    ]
+    question, steps = f"{total}" + "".join(f"{sign}{v}" for v in values), []
+    for v in values:
+        if sign == "-" and v > total:
+            break
+        after = total + v if sign == "+" else total - v
+        steps.append(f"{total}{sign}{v}={after}.")
+        total = after
+    return f"{question}\nStep by step.", " ".join(steps)
+
+
+def example(rng: random.Random) -> Example:
+    """One question and its response, by the shares of the diet."""
+    kind = rng.choices(list(SHARES), list(SHARES.values()))[0]
+    if kind == "chain":
+        return Example(None, *_chain(rng))
+    if kind in ("short", "instructed", "told short", "choose"):
+        task = easy_task(rng)
+        question = asked(task, rng)
+        if kind == "choose":
+            while not task.choices:
+                task = easy_task(rng)
+            question = with_choices(f"Choose {task.value}.", task.choices)
+            return Example(None, question, f"{task.value} is ({task.letter}). The answer is {task.letter}.")
+        if kind == "told short":
+            return Example(None, f"{told(task)} {question}", short(task))
+        if kind == "instructed":
+            return Example(draw(task.scene), f"{question}\n{INSTRUCTION}", short(task, instructed=True))
+        return Example(draw(task.scene), question, short(task))
+    task = any_task(rng)
+    if kind == "describe":
+        return Example(draw(task.scene), "Describe the picture.", told(task))
+    if kind == "line":
+        label, items = rng.choice(lines(task.scene))
+        return Example(draw(task.scene), f"Read {label}.", reading(label, items))
+    if kind == "part":
+        return Example(draw(task.scene), *_part(task, rng))
+    if kind == "pass":
+        return Example(draw(task.scene), f"{asked(task, rng)}\nLine by line.", _pass(task))
+    return Example(None, f"{told(task)} {asked(task)}\nLine by line.", _pass(task))
+
+
+# Pictures of the vision stage: what is hard to see (small labels, the hands of a clock) is shown most.
+VISION = {
+    ("MiniVision", "sum"): 3, ("MiniVerse", "point"): 3, ("MiniVerse", "triangle"): 2, ("MiniVerse", "perimeter"): 4,
+    ("MiniVerse", "line"): 1, ("MiniVista", "bars total"): 1, ("MiniVista", "table total"): 1.5, ("MiniMMMU", "coins"): 2,
+    ("MiniMMMU", "scales"): 1, ("MiniMMMU", "clock"): 9, ("MiniMMMU", "tubes total"): 1, ("MiniStar", "count both"): 1.5,
+}  # fmt: skip
+
+
+def vision_scene(rng: random.Random) -> dict:
+    benchmark, kind = rng.choices(list(VISION), list(VISION.values()))[0]
+    make, sizes = KINDS[benchmark][kind]
+    return make(rng, rng.choice(sizes[-3:])).scene
+
+
+HEADS = {"colour": 9, "glyph": 12, "tens": 11, "ones": 11, "level": 11, "hour": 13, "minute": 13}
+_GLYPHS = ["digit", "label", "number", "swatch", "coin", "weight", "x", *SHAPES]
+_PAINTS = [*PAINTS, "black", "left", "right"]
+
+
+def patch_targets(scene: dict) -> dict[str, list[int]]:
+    """What lies under each of the 16 merged patches, for the vision stage: class 0 is nothing, per head of HEADS."""
+    targets = {head: [0] * (GRID * GRID) for head in HEADS}
+    for cell, (colour, glyph, number) in scene["cells"].items():
+        i = int(cell)
+        targets["colour"][i] = 1 + _PAINTS.index(colour)
+        targets["glyph"][i] = 1 + _GLYPHS.index(glyph)
+        if number is not None:
+            targets["tens"][i] = 1 + number // 10
+            targets["ones"][i] = 1 + number % 10
+    for column, (colour, height) in enumerate(scene.get("bars", [])):
+        for row in range(GRID):
+            targets["level"][row * GRID + column] = 1 + (height // 10 if height > 9 else height)
+            targets["colour"][row * GRID + column] = 1 + _PAINTS.index(colour)
+    if "clock" in scene:
+        for cell in (5, 6, 9, 10):
+            targets["hour"][cell], targets["minute"][cell] = scene["clock"][0], 1 + scene["clock"][1] // 5
+    return targets

@@ -1,0 +1,130 @@
+"""The mini world: answers are right by an independent reading of the scene; traces are right by the step checker."""
+
+import dataclasses
+import json
+import random
+import re
+
+import pytest
+
+from studylib.world import teachers
+from studylib.world.questions import benchmark_rows, digest, task_of
+from studylib.world.scenes import SHAPES, draw
+from studylib.world.tasks import KINDS, Task
+
+EVERY = [(name, kind) for name, kinds in KINDS.items() for kind in kinds]
+
+
+def tasks(benchmark: str, kind: str, count: int, seed: int = 0):
+    rng = random.Random(seed)
+    make, sizes = KINDS[benchmark][kind]
+    return [make(rng, rng.choice(sizes)) for _ in range(count)]
+
+
+def recomputed(task: Task) -> str:
+    """The answer from the scene and the question's words alone: none of the task's operations are looked at."""
+    scene, ask = task.scene, task.question
+    cells = {int(cell): tuple(look) for cell, look in scene["cells"].items()}
+    named = re.findall(r"\b(red|blue|green|orange|purple)\b", ask)
+    if task.kind in ("sum", "signed"):
+        plus, minus = named[0], named[1] if len(named) > 1 else None
+        return str(sum(n * ((c == plus) - (c == minus)) for c, _, n in cells.values()))
+    if task.kind in ("triangle", "line", "point"):
+        return str((360 if "point" in ask else 180) - sum(n for _, _, n in cells.values() if n))
+    if task.kind in ("perimeter", "coins"):
+        return str(sum(n for _, _, n in cells.values()))
+    if task.kind == "scales":
+        return str(sum(n if cell % 4 < 2 else -n for cell, (_, _, n) in cells.items()))
+    if task.kind == "clock":
+        later = int(m[1]) if (m := re.search(r"in (\d+) minutes", ask)) else 0
+        minutes = scene["clock"][0] * 60 + scene["clock"][1] + later
+        return f"{(minutes // 60 - 1) % 12 + 1}:{minutes % 60:02d}"
+    if "bars" in scene:
+        height = dict(map(tuple, scene["bars"]))
+        if task.kind == "highest":
+            return max(height, key=height.get)
+        return str(height[named[0]] - height[named[1]] if "difference" in task.kind else sum(height.values()))
+    if task.kind.startswith("table"):
+        row = {
+            cells[r * 4][0]: sum(cells[r * 4 + k][2] for k in (1, 2, 3)) for r in range(4) if r * 4 in cells
+        }
+        return str(row[named[0]] - row[named[1]] if "difference" in task.kind else sum(row[c] for c in named))
+    forms = [shape for shape in SHAPES if re.search(rf"\b{shape}s?\b", ask)]
+    if task.kind.startswith("count"):
+        return str(sum((not named or c in named) and (not forms or s in forms) for c, s, _ in cells.values()))
+    looks = list(cells.values())
+    wanted = (named[0], forms[0], None) if task.kind == "find" else min(looks, key=looks.count)
+    [cell] = [cell for cell, look in cells.items() if look == wanted]
+    return f"row {cell // 4 + 1}"
+
+
+@pytest.mark.parametrize(("benchmark", "kind"), EVERY)
+def test_answers_follow_from_the_scene(benchmark, kind):
+    for task in tasks(benchmark, kind, 150):
+        assert recomputed(task) == task.value
+        if task.choices:
+            assert (
+                len(set(task.choices)) == len(task.choices)
+                and task.choices["ABCD".index(task.letter)] == task.value
+            )
+
+
+@pytest.mark.parametrize(("benchmark", "kind"), EVERY)
+def test_a_careful_trace_without_a_slip_has_only_right_steps(benchmark, kind):
+    rng = random.Random(1)
+    for task in tasks(benchmark, kind, 60):
+        program = json.loads(json.dumps(dataclasses.asdict(task)))
+        right, count = teachers.check_steps(program, teachers.careful(task, rng, slips=0))
+        assert right == count > 0
+
+
+def test_the_step_checker_finds_a_misread_line_a_wrong_sum_and_a_total_not_carried_on():
+    cells = {"0": ["red", "digit", 3], "5": ["red", "digit", 4]}
+    program = {"scene": {"figure": "grid", "style": 0, "cells": cells}, "start": 0}
+    program["ops"] = [[["+", 3]], [["+", 4]], [], []]
+    good = "row 1: red 3. 0+3=3. row 2: red 4. 3+4=7. row 3: none. row 4: none."
+    assert teachers.check_steps(program, good) == (6, 6)
+    assert teachers.check_steps(program, good.replace("row 2: red 4", "row 2: blue 4")) == (5, 6)
+    assert teachers.check_steps(program, good.replace("3+4=7", "3+4=8")) == (5, 6)
+    assert teachers.check_steps(program, good.replace("3+4=7", "2+4=6")) == (5, 6)
+    assert teachers.check_steps(program, good.replace("3+4=7", "3+5=8")) == (5, 6)
+
+
+def test_rambling_traces_go_wrong_where_careful_ones_do_not():
+    rng, share = random.Random(2), {}
+    for manner in (teachers.careful, teachers.rambling):
+        boxed = [
+            manner(task, rng).endswith(f"{{{task.value}}}")
+            for task in tasks("MiniVision", "sum", 200, seed=3)
+        ]
+        share[manner] = sum(boxed) / len(boxed)
+    assert share[teachers.careful] == 1 and 0.3 < share[teachers.rambling] < 0.95
+
+
+def shown(row: dict) -> str:
+    task = task_of(row)
+    facts = {key: value for key, value in task.scene.items() if key not in ("style", "strokes")}
+    return json.dumps([facts, task.kind, task.leap, task.value], sort_keys=True)
+
+
+def test_no_question_is_in_two_splits():
+    sizes = {"test": 60, "validation": 30, "train": 60}
+    for benchmark in KINDS:
+        test, validation, train = (
+            {shown(r) for r in benchmark_rows(benchmark, sizes, 1, split)} for split in sizes
+        )
+        assert not test & train and not test & validation and not train & validation
+
+
+def test_questions_are_a_pure_function_of_the_seed_and_test_does_not_depend_on_the_size_of_training():
+    small, large = ({"test": 12, "validation": 5, "train": size} for size in (3, 30))
+    once = digest(list(benchmark_rows("MiniVerse", small, 7, "test")))
+    assert once == digest(list(benchmark_rows("MiniVerse", large, 7, "test")))
+    assert once != digest(list(benchmark_rows("MiniVerse", small, 8, "test")))
+
+
+def test_a_picture_is_112_pixels_square_and_drawn_the_same_twice():
+    for benchmark, kind in EVERY:
+        [task] = tasks(benchmark, kind, 1)
+        assert draw(task.scene).size == (112, 112)
+        assert draw(task.scene).tobytes() == draw(task.scene).tobytes()
