@@ -8,9 +8,10 @@ import re
 import pytest
 
 from studylib.world import teachers
+from studylib.world.benchmarks import KINDS
 from studylib.world.questions import benchmark_rows, digest, task_of
 from studylib.world.scenes import SHAPES, draw
-from studylib.world.tasks import KINDS, Task
+from studylib.world.tasks import Task
 
 EVERY = [(name, kind) for name, kinds in KINDS.items() for kind in kinds]
 

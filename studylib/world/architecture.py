@@ -27,7 +27,7 @@ CHAT_TEMPLATE = (
 def train_tokenizer(texts: Iterable[str], vocab_size: int):
     """Byte-level BPE in which every digit is a token of its own (as in Qwen), with or without a space before it."""
     from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
-    from transformers import Qwen2Tokenizer, PreTrainedTokenizerFast  # noqa: F401
+    from transformers import PreTrainedTokenizerFast
 
     raw = Tokenizer(models.BPE())
     pattern = Regex(r" ?\p{L}+| ?\p{N}| ?[^\s\p{L}\p{N}]|\s+")

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from PIL import Image
 
 from studylib.prompts import INSTRUCTION
+from studylib.world.benchmarks import KINDS
 from studylib.world.scenes import GRID, PAINTS, SHAPES, draw, lines, reading
-from studylib.world.tasks import KINDS, Task, told, with_choices
+from studylib.world.tasks import Task, told, with_choices
 from studylib.world.teachers import answer, conclusion, line_steps, short
 
 SHARES = {
@@ -126,7 +127,8 @@ def example(rng: random.Random) -> Example:
 # Pictures of the vision stage: what is hard to see (small labels, the hands of a clock) is shown most.
 VISION = {
     ("MiniVision", "sum"): 3, ("MiniVerse", "point"): 3, ("MiniVerse", "triangle"): 2, ("MiniVerse", "perimeter"): 4,
-    ("MiniVerse", "line"): 1, ("MiniVista", "bars total"): 1, ("MiniVista", "table total"): 1.5, ("MiniMMMU", "coins"): 2,
+    ("MiniVerse", "line"): 1, ("MiniVista", "bars total"): 1,
+    ("MiniVista", "table total"): 1.5, ("MiniMMMU", "coins"): 2,
     ("MiniMMMU", "scales"): 1, ("MiniMMMU", "clock"): 9, ("MiniMMMU", "tubes total"): 1, ("MiniStar", "count both"): 1.5,
 }  # fmt: skip
 

@@ -9,8 +9,9 @@ import random
 from collections.abc import Iterator
 from typing import Any
 
+from studylib.world.benchmarks import KINDS
 from studylib.world.scenes import draw
-from studylib.world.tasks import KINDS, Task, told, with_choices
+from studylib.world.tasks import Task, told, with_choices
 from studylib.world.teachers import answer, short
 
 SPLITS = [

@@ -1,0 +1,200 @@
+"""The three benchmarks that post-training queries come from: MiniVision, MiniVerse, MiniVista."""
+
+from __future__ import annotations
+
+import math
+import random
+
+from studylib.world.scenes import GRID, PAINTS
+from studylib.world.tasks import (
+    Op,
+    Task,
+    leap_of,
+    line_of,
+    never_negative,
+    new_style,
+    reading_ops,
+    total_of,
+)
+
+# MiniVision: arithmetic over coloured digits
+
+
+def digits(rng: random.Random, n: int, signed: bool) -> Task:
+    while True:
+        colour, other = rng.sample(PAINTS, 2)
+        distractors = rng.randint(0, min(16 - n, 5))
+        chosen = rng.sample(range(16), n + distractors)
+        cells = {}
+        for i, cell in enumerate(chosen):
+            wanted = colour if not signed or rng.random() < 0.6 or i == 0 else other
+            spare = [c for c in PAINTS if c != colour and not (signed and c == other)]
+            cells[cell] = [wanted if i < n else rng.choice(spare), "digit", rng.randint(1, 9)]
+        ops: list[list[Op]] = [[] for _ in range(GRID)]
+        for cell in sorted(cells):
+            c, _, digit = cells[cell]
+            if c == colour:
+                ops[line_of(cell)].append(("+", digit))
+            elif signed and c == other:
+                ops[line_of(cell)].append(("-", digit))
+        if not signed or (never_negative(ops) and any(o == "-" for line in ops for o, _ in line)):
+            break
+    if signed:
+        ask = [
+            f"Add the {colour} digits and take away the {other} digits. What is the result?",
+            f"What is the sum of the {colour} digits minus the sum of the {other} digits?",
+            f"How much more do the {colour} digits add up to than the {other} digits?",
+        ]
+    else:
+        ask = [
+            f"What is the sum of the {colour} digits?",
+            f"Add up all the {colour} digits. What do you get?",
+            f"What do the {colour} digits add up to?",
+        ]
+    scene = {"figure": "grid", "style": new_style(rng), "cells": {str(c): cells[c] for c in sorted(cells)}}
+    return Task(
+        "signed" if signed else "sum", n, scene, rng.choice(ask), ops, str(total_of(ops)), leap_of(ops)
+    )
+
+
+# MiniVerse: angles and lengths in a drawn figure
+
+
+def _label_figure(
+    rng: random.Random, spots: list[tuple[float, float]], labels: list[int | None]
+) -> dict[str, list]:
+    free, cells = set(range(GRID * GRID)), {}
+    for (x, y), label in zip(spots, labels, strict=True):
+        cell = min(free, key=lambda c: math.dist((c % GRID * 28 + 14, c // GRID * 28 + 14), (x, y)))
+        free.remove(cell)
+        cells[cell] = ["black", "x", None] if label is None else ["black", "label", label]
+    return {str(c): cells[c] for c in sorted(cells)}
+
+
+def _wedge(centre, radius: float, turn: float) -> tuple[float, float]:
+    a = math.pi * turn
+    return (centre[0] + radius * math.cos(a), centre[1] - radius * math.sin(a))
+
+
+def _split_angle(rng: random.Random, whole: int, parts: int) -> list[int]:
+    """`parts` multiples of 5, at least 10 and below 100 but the last, which make up `whole`."""
+    while True:
+        known = [5 * rng.randint(2, 19) for _ in range(parts - 1)]
+        if 10 <= whole - sum(known) < 180:
+            return known + [whole - sum(known)]
+
+
+def _numbers(cells: dict[str, list]) -> str:
+    known = [str(number) for _, _, number in cells.values() if number is not None]
+    return known[0] if len(known) == 1 else f"{', '.join(known[:-1])} and {known[-1]}"
+
+
+def angles(rng: random.Random, n: int, whole: int, corners: bool) -> Task:
+    """`n` known angles and one unknown: in a triangle, on a straight line (180), or around a point (360)."""
+    jitter = lambda: rng.randint(-4, 4)  # noqa: E731
+    parts = _split_angle(rng, whole, n + 1)
+    labels: list[int | None] = [*parts[:-1], None]
+    rng.shuffle(labels)
+    if corners:
+        tops = [
+            (12 + jitter(), 98 + jitter()),
+            (100 + jitter(), 98 + jitter()),
+            (rng.randint(30, 82), 14 + jitter()),
+        ]
+        middle = (sum(x for x, _ in tops) / 3, sum(y for _, y in tops) / 3)
+        spots = [(x + 0.3 * (middle[0] - x), y + 0.3 * (middle[1] - y)) for x, y in tops]
+        strokes, where = [[tops[i], tops[(i + 1) % 3]] for i in range(3)], "in the triangle"
+    else:
+        half = whole == 180
+        centre = (56 + jitter(), 86 + jitter() if half else 56 + jitter())
+        arc, shift = (1.0, 0.0) if half else (2.0, rng.random())
+        turns = [shift + arc * i / (n + 1) for i in range(n + 1 + half)]
+        strokes = [[centre, _wedge(centre, 52, t)] for t in turns]
+        spots = [_wedge(centre, 40, shift + arc * (i + 0.5) / (n + 1)) for i in range(n + 1)]
+        where = "on the straight line" if half else "around the point"
+    cells = _label_figure(rng, spots, labels)
+    ops = reading_ops(cells, "-")
+    ask = rng.choice([f"Find the angle x {where}.", f"How many degrees is the angle x {where}?"])
+    scene = {"figure": "angles", "style": new_style(rng), "strokes": strokes, "cells": cells}
+    kind = "triangle" if corners else "line" if whole == 180 else "point"
+    given = f"The other angles are {_numbers(cells)}."
+    return Task(kind, n, scene, ask, ops, str(parts[-1]), leap_of(ops, whole), start=whole, given=given)
+
+
+def perimeter(rng: random.Random, n: int) -> Task:
+    shift, centre = rng.random() * 2, (56, 56)
+    corners = [_wedge(centre, rng.randint(27, 33), shift + 2 * i / n) for i in range(n)]
+    spots = [_wedge(centre, 46, shift + 2 * (i + 0.5) / n) for i in range(n)]
+    sides = [rng.randint(2, 19) for _ in range(n)]
+    cells = _label_figure(rng, spots, sides)
+    ops = reading_ops(cells, "+")
+    strokes = [[corners[i], corners[(i + 1) % n]] for i in range(n)]
+    ask = rng.choice(["What is the perimeter of the figure?", "How long is the way around the figure?"])
+    scene = {"figure": "polygon", "style": new_style(rng), "strokes": strokes, "cells": cells}
+    given = f"Its sides are {_numbers(cells)}."
+    return Task("perimeter", n, scene, ask, ops, str(total_of(ops)), leap_of(ops), given=given)
+
+
+# MiniVista: bar charts and tables
+
+
+def bars(rng: random.Random, n: int, ask: str) -> Task:
+    """A chart of `n` bars: their total, the difference of two, or the highest (choice)."""
+    while True:
+        colours = rng.sample(PAINTS, n)
+        heights = rng.sample(range(1, 10), n) if ask == "highest" else [rng.randint(1, 9) for _ in range(n)]
+        one, two = rng.sample(range(n), 2)
+        if ask == "difference":
+            ops = [[("+", h)] if i == one else [("-", h)] if i == two else [] for i, h in enumerate(heights)]
+            if never_negative(ops):
+                break
+        else:
+            ops = [[("+" if ask == "total" else ">", h)] for h in heights]
+            break
+    scene = {
+        "figure": "bars",
+        "style": new_style(rng),
+        "cells": {},
+        "bars": list(map(list, zip(colours, heights, strict=True))),
+    }
+    if ask == "highest":
+        best = colours[heights.index(max(heights))]
+        choices = rng.sample(colours, n)
+        text = rng.choice(["Which bar is the highest?", "Which colour has the highest bar?"])
+        return Task("highest", n, scene, text, ops, best, "the highest bar", choices=choices)
+    if ask == "total":
+        text = rng.choice(["What is the total of all bars?", "How much do all bars add up to?"])
+    else:
+        text = rng.choice([
+            f"How much higher is the {colours[one]} bar than the {colours[two]} bar?",
+            f"What is the {colours[one]} bar minus the {colours[two]} bar?",
+        ])  # fmt: skip
+    return Task(f"bars {ask}", n, scene, text, ops, str(total_of(ops)), leap_of(ops))
+
+
+def table(rng: random.Random, n: int, ask: str) -> Task:
+    """A table of coloured rows with three numbers each: the total of `n` rows, or the difference of two."""
+    while True:
+        rows = rng.sample(PAINTS, rng.randint(max(2, n), GRID))
+        numbers = [[rng.randint(1, 9) for _ in range(3)] for _ in rows]
+        chosen = rng.sample(range(len(rows)), n if ask == "total" else 2)
+        signs = {row: "+" if ask == "total" or i == 0 else "-" for i, row in enumerate(chosen)}
+        ops = [[(signs[r], v) for v in numbers[r]] if r in signs else [] for r in range(len(rows))]
+        ops += [[] for _ in range(GRID - len(rows))]
+        if ask == "total" or never_negative(ops):
+            break
+    cells = {}
+    for r, colour in enumerate(rows):
+        cells[str(r * GRID)] = [colour, "swatch", None]
+        for k, value in enumerate(numbers[r]):
+            cells[str(r * GRID + k + 1)] = ["black", "number", value]
+    names = [rows[r] for r in chosen]
+    if ask == "total":
+        which = f"the {names[0]} row" if n == 1 else f"the {', '.join(names[:-1])} and {names[-1]} rows"
+        text = rng.choice(
+            [f"What is the total of {which}?", f"How much do the numbers of {which} add up to?"]
+        )
+    else:
+        text = f"How much more is in the {names[0]} row than in the {names[1]} row?"
+    scene = {"figure": "table", "style": new_style(rng), "cells": cells}
+    return Task(f"table {ask}", n, scene, text, ops, str(total_of(ops)), leap_of(ops))
