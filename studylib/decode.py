@@ -1,8 +1,8 @@
 """The batched decoding loop around a Hugging Face Qwen2.5-VL: the study's bottleneck, so every step counts.
 
 What makes it fast beside `model.generate`: a prompt is read once for all its samples; a row that finishes
-gives its slot to the next answer at once; keys and values are written in place, each row to its own length, and
-attention reads only what is there; the vocabulary is never sorted; each core has a thread with its own rows.
+gives its slot to the next answer at once; keys and values are written in place, each row to its own length,
+and attention reads only what is there; the vocabulary is never sorted; each core has a thread and its own rows.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from threading import Lock
 import torch
 
 from studylib.attention import attend
+from studylib.memory import Memory, Prompt, read_prompts
 from studylib.models import mend_torchvision
 from studylib.sampling import Sampling, draw
 
@@ -30,18 +31,6 @@ class Answer:
     logprobs: list[float] = field(default_factory=list)
     stopped: bool = False
     done: bool = False
-
-
-@dataclass
-class Prompt:
-    """A prompt as read by the model: all but its last token is in `memory`, that token is said next.
-
-    `memory` (2, layers, key heads, length, head size) holds keys and values; `position` is the last token's.
-    """
-
-    memory: torch.Tensor
-    last: int
-    position: int
 
 
 # A prompt, a uniform number for each token that its answer may say, and the answer to fill in.
@@ -79,42 +68,6 @@ def ready_to_decode(model) -> Iterator[torch.nn.Module]:
     finally:
         config._attn_implementation = before
         model.train(training)
-
-
-class Memory:
-    """Keys and values of all rows in one block, (2, layers, rows, key heads, columns, head size).
-
-    Row r has `length[r]` columns filled. Given to the model as its cache, of which it only calls `update`.
-    """
-
-    def __init__(self, config, rows: int, columns: int, like: torch.Tensor):
-        heads, size = config.num_key_value_heads, config.hidden_size // config.num_attention_heads
-        self.block = like.new_empty(2, config.num_hidden_layers, rows, heads, columns, size)
-        self.length = torch.zeros(rows, dtype=torch.long)
-        self.places = torch.arange(rows)
-        self.rows = rows
-
-    def update(self, key, value, layer: int, *args, **kwargs):
-        rows = self.rows
-        keys, values = self.block[0, layer, :rows], self.block[1, layer, :rows]
-        places, column = self.places[:rows], self.length[:rows] - 1
-        keys[places, :, column] = key[:, :, 0]
-        values[places, :, column] = value[:, :, 0]
-        return keys, values
-
-    def put(self, row: int, states: torch.Tensor) -> None:
-        self.length[row] = states.shape[3]
-        self.block[:, :, row, :, : states.shape[3]] = states
-
-    def get(self, row: int) -> torch.Tensor:
-        return self.block[:, :, row, :, : int(self.length[row])]
-
-    def widen(self, columns: int) -> None:
-        missing = columns - self.block.shape[4]
-        if missing > 0:
-            shape = list(self.block.shape)
-            shape[4] = missing
-            self.block = torch.cat([self.block, self.block.new_empty(shape)], dim=4)
 
 
 class Batch:
@@ -204,34 +157,8 @@ class Batch:
         answer.done = True
 
 
-def read_prompts(model, inputs) -> list[Prompt]:
-    """Run a batch of prompts, padded on the left, through vision tower and language model."""
-    from transformers import DynamicCache
-
-    ids, attention = inputs["input_ids"], inputs["attention_mask"]
-    grid = inputs.get("image_grid_thw")
-    kinds = (ids == model.config.image_token_id).int()
-    positions, _ = model.model.get_rope_index(ids, kinds, image_grid_thw=grid, attention_mask=attention)
-    cache = DynamicCache(config=model.config)
-    model.model(
-        input_ids=ids,
-        attention_mask=attention,
-        position_ids=positions,
-        pixel_values=inputs.get("pixel_values"),
-        image_grid_thw=grid,
-        past_key_values=cache,
-        use_cache=True,
-    )
-    states = torch.stack([torch.stack([layer.keys, layer.values]) for layer in cache.layers], 1)
-    start = (ids.shape[1] - attention.sum(-1)).tolist()
-    return [
-        Prompt(states[:, :, row, :, begin:-1], int(ids[row, -1]), int(positions[0, row, -1]))
-        for row, begin in enumerate(start)
-    ]
-
-
 def rope_table(text, like: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Cosines and sines of text positions, (positions, head size): text has one position on all three axes."""
+    """Cosines and sines of text positions, (positions, head size): text stands alike on all three axes."""
     positions = torch.arange(text.config.max_position_embeddings).expand(3, 1, -1)
     cos, sin = text.rotary_emb(like, positions)
     return cos[0], sin[0]
@@ -279,8 +206,8 @@ def decode_all(model, tasks: Iterator[Task], slots: int, sampling: Sampling, sup
 class Decoded:
     """Completions, `samples` a prompt, padded on the right.
 
-    `ids` and `mask` (rows, length), mask 1 on what was said, the end token included; `logprobs` (rows, length)
-    under the distribution drawn from; `stopped` (rows,) False where max_new_tokens cut the answer.
+    `ids` and `mask` (rows, length), mask 1 on what was said, the end token included; `logprobs` (rows,
+    length) under the distribution drawn from; `stopped` (rows,) False where max_new_tokens cut the answer.
     """
 
     ids: torch.Tensor
@@ -294,8 +221,8 @@ def decode(
 ) -> Decoded:
     """Sample completions from a live model (GRPO does); its mode and configuration are restored afterwards.
 
-    `inputs` are the processor's tensors, padded on the left. The `samples` answers of a prompt stand together.
-    `noise` (prompts * samples, max_new_tokens), uniform in [0, 1), fixes the draws; by default torch draws it.
+    `inputs` are the processor's tensors, padded on the left; the `samples` answers of a prompt stand together.
+    `noise` (prompts * samples, max_new_tokens), uniform in [0, 1), fixes the draws.
     """
     rows = inputs["input_ids"].shape[0] * samples
     noise = torch.rand(rows, sampling.max_new_tokens) if noise is None else noise

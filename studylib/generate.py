@@ -81,10 +81,12 @@ def _hugging_face(model_path, rows, instruct, samples, sampling, seed, batch_siz
     return [[_completion(processor, answer.ids, answer.stopped) for answer in group] for group in answers]
 
 
-def _vllm(*args):
+def _vllm(model_path, rows, *settings):
     from studylib.vllm_engine import generate_in_child
 
-    return generate_in_child(*args)
+    processor = load_processor(model_path)
+    answers = generate_in_child(model_path, rows, *settings)
+    return [[_completion(processor, ids, reason == "stop") for ids, reason in group] for group in answers]
 
 
 def _completion(processor, ids: list[int], stopped: bool) -> Completion:

@@ -27,7 +27,7 @@ def mend_torchvision() -> None:
 
 
 def _check_source(path: str | Path) -> str:
-    """A folder with a saved model or a hub id `owner/name`; all else is refused without asking the network."""
+    """A folder with a saved model or a hub id `owner/name`; anything else is refused offline."""
     folder = Path(path)
     if folder.is_dir():
         if not (folder / "config.json").is_file():

@@ -1,0 +1,94 @@
+"""Generation with vLLM, in a process of its own that takes its memory and threads with it when it ends."""
+
+from __future__ import annotations
+
+import hashlib
+import multiprocessing
+import os
+from concurrent.futures import ProcessPoolExecutor
+from importlib.util import find_spec
+
+from studylib.errors import StudyError
+from studylib.models import load_processor, mend_torchvision, never_sampled
+from studylib.prompts import encode, render
+from studylib.sampling import Sampling
+
+
+def generate_in_child(model_path, rows, instruct, samples, sampling: Sampling, seed, batch_size, progress):
+    """Token ids and finish reason of `samples` answers a row: list[list[tuple[list[int], "stop" | "length"]]].
+
+    Raises StudyError where vLLM is not installed, or read a prompt otherwise than the processor does.
+    """
+    if find_spec("vllm") is None:
+        raise StudyError(
+            'The engine "vllm" is not installed: install the extra cpu-engine or gpu, or choose "hf".'
+        )
+    # A fresh interpreter, since vLLM reads its settings when imported and torch's threads do not survive a fork.
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as child:
+        job = child.submit(run_vllm, str(model_path), rows, instruct, samples, sampling, seed, batch_size)
+        answers = job.result()
+    if progress:
+        progress(len(rows) * samples, len(rows) * samples)
+    return answers
+
+
+def run_vllm(
+    model_path: str, rows, instruct: bool, samples: int, sampling: Sampling, seed: int, batch_size: int
+):
+    """The child's work; see `generate_in_child`."""
+    os.environ |= {"VLLM_ENABLE_V1_MULTIPROCESSING": "0", "VLLM_LOGGING_LEVEL": "ERROR"}
+    os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")
+    mend_torchvision()
+    from vllm import LLM, SamplingParams
+
+    processor = load_processor(model_path)
+    expected = [encode(processor, [row], instruct)["input_ids"][0].tolist() for row in rows]
+    engine = LLM(
+        model=model_path,
+        dtype="float32",
+        max_model_len=max(map(len, expected)) + sampling.max_new_tokens,
+        max_num_seqs=batch_size,
+        limit_mm_per_prompt={"image": max(1, max(len(row["images"]) for row in rows)), "video": 0},
+        enforce_eager=True,
+        seed=seed,
+    )
+    settings = [
+        SamplingParams(
+            n=samples,
+            temperature=sampling.temperature,
+            top_p=sampling.top_p,
+            top_k=sampling.top_k,
+            max_tokens=sampling.max_new_tokens,
+            seed=row_seed(seed, row["id"]),
+            logit_bias={token: -100.0 for token in never_sampled(processor)},
+        )
+        for row in rows
+    ]
+    outputs = engine.generate(
+        [vllm_prompt(processor, row, instruct) for row in rows], settings, use_tqdm=False
+    )
+    for row, output, ids in zip(rows, outputs, expected, strict=True):
+        check_prompt(row["id"], output.prompt_token_ids, ids)
+    return [[(list(one.token_ids), one.finish_reason) for one in output.outputs] for output in outputs]
+
+
+def vllm_prompt(processor, row, instruct: bool) -> dict:
+    """One image token a picture: vLLM expands it (TRL issues 6294 and 6401 are what twice looks like)."""
+    prompt = {"prompt": render(processor, row, instruct)}
+    if row["images"]:
+        prompt["multi_modal_data"] = {"image": [picture.convert("RGB") for picture in row["images"]]}
+    return prompt
+
+
+def check_prompt(name: str, used: list[int], expected: list[int]) -> None:
+    """Raise StudyError unless vLLM read the very ids that the processor makes of the prompt."""
+    if list(used) != expected:
+        raise StudyError(
+            f"vLLM read question {name} as {len(used)} tokens and the processor as {len(expected)}, or other ones: "
+            'generate with the engine "hf" and report the versions of vllm and transformers.'
+        )
+
+
+def row_seed(seed: int, name: str) -> int:
+    """A seed of the question's own, so that two questions do not share their luck."""
+    return int.from_bytes(hashlib.sha256(f"{seed}/{name}".encode()).digest()[:4], "little")
