@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -37,27 +36,26 @@ def _study(scale: str, seed: int, changes: list[str] | None = None):
     return Study(scale, seed, overrides)
 
 
-def threads(makeflags: str) -> int:
-    """Threads of one stage: all cores, shared out where make runs several side by side."""
-    side_by_side = re.search(r"-j ?(\d+)", makeflags)
-    return max(1, len(os.sched_getaffinity(0)) // (int(side_by_side[1]) if side_by_side else 1))
-
-
 @app.command()
 def stage(
     names: list[str],
     scale: Scale = "mini",
     seed: Seed = 1,
     change: Annotated[list[str] | None, typer.Option("--set", help="Override a key: rl.beta=0.02.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes side by side; one a core.")] = None,
+    worker: Annotated[bool, typer.Option(hidden=True)] = False,
 ) -> None:
     """Make stages, and what they need, unless they are published."""
-    os.environ.setdefault("OMP_NUM_THREADS", str(threads(os.environ.get("MAKEFLAGS", ""))))
-    os.environ |= {"TQDM_DISABLE": "1", "TOKENIZERS_PARALLELISM": "false", "TRANSFORMERS_VERBOSITY": "error"}
-    from studylib.study import make
+    from studylib import schedule
+    from studylib.study import reference_root
 
     study = _study(scale, seed, change)
-    for name in [study.stage(name) for name in names]:
-        print(make(name, study.params, study.root).path)
+    wanted, reference = [study.stage(name) for name in names], reference_root(scale)
+    if worker:
+        schedule.work_through(wanted, study.params, study.root, reference)
+    else:
+        command = [sys.executable, "-m", "studylib", *sys.argv[1:], "--worker"]
+        schedule.side_by_side(wanted, command, workers or schedule.worker_count(), study.root, reference)
 
 
 @app.command()

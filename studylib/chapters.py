@@ -15,7 +15,8 @@ from studylib import runs
 from studylib.errors import StudyError
 from studylib.provenance import ROOT
 from studylib.runs import Run, Stage, Work
-from studylib.study import Study, plan_identity, reference_root
+from studylib.schedule import make_jobs, worker_count
+from studylib.study import Study, plan_identity
 
 NOTEBOOKS = ROOT / "notebooks"
 _CODE = ("studylib.analysis", "studylib.figures", "studylib.published", "studylib.study")
@@ -115,9 +116,7 @@ def _tell(path: Path, name: str, over: threading.Event) -> None:
 
 def study_all(study: Study, make: str) -> None:
     """Every chapter and every stage of the plan; does nothing, and says so, where all is published."""
-    refuse = (
-        f"Another make study is at work on {study.scale} ({{who}}): wait for it, or stop it and start again."
-    )
+    refuse = f"Another make study is at work on {study.scale} ({{who}}): wait for it, or stop it and start again."
     with runs.exclusive(study.root / ".work" / "study.lock", refuse):
         begun = time.monotonic()
         todo = [name for name in chapters() if not _published(chapter_stage(name, study), study.root)]
@@ -125,12 +124,9 @@ def study_all(study: Study, make: str) -> None:
         if not todo and not missing:
             print(f"Nothing to do: every stage and chapter of {study.scale}, seed {study.seed} is published.")
         else:
-            print(
-                f"{len(todo)} chapters and {len(missing)} stages to make{_estimate(study, missing)}.",
-                flush=True,
-            )
+            print(f"{len(missing)} stages and {len(todo)} chapters to make.", flush=True)
+            study.run(*missing, workers=make_jobs() or worker_count())
             _make_chapters(study, todo, make)
-            study.run(*missing)
             print(f"All done in {(time.monotonic() - begun) / 60:.1f} min.")
         wall_times(study)
 
@@ -140,8 +136,9 @@ def _make_chapters(study: Study, todo: list[str], make: str) -> None:
     if not todo:
         return
     targets = [f"chapter-{name[:2]}" for name in todo]
-    asked = [*make.split(), "--no-print-directory", f"SCALE={study.scale}", f"SEED={study.seed}", *targets]
-    if subprocess.run(asked, cwd=ROOT, close_fds=False).returncode:
+    jobs = [] if make_jobs() else [f"-j{worker_count()}"]
+    asked = [*make.split(), *jobs, "--no-print-directory", f"SCALE={study.scale}", f"SEED={study.seed}"]
+    if subprocess.run([*asked, *targets], cwd=ROOT, close_fds=False).returncode:
         raise StudyError(
             "A chapter stopped (its reason stands above); what was published is kept, and the same "
             "command goes on from there."
@@ -152,16 +149,6 @@ def _published(stage: Stage, root: Path) -> bool:
     """Whether a stage is there and whole; a damaged one is told, not made again behind the reader's back."""
     folder = runs.folder(stage, root)
     return folder.exists() and bool(runs.load(folder))
-
-
-def _estimate(study: Study, missing: list[str]) -> str:
-    seconds = 0.0
-    for name in missing:
-        manifest = reference_root(study.scale) / "stages" / study.plan[name].label / runs.MANIFEST
-        if not manifest.exists():
-            return ""
-        seconds += json.loads(manifest.read_text())["seconds"]
-    return f", about {seconds / 60:.0f} min one after the other by the reference's times"
 
 
 def wall_times(study: Study) -> None:

@@ -94,9 +94,7 @@ class Sft(Section):
     @model_validator(mode="after")
     def _divisible(self) -> "Sft":
         if self.batch_size % self.micro_batch:
-            raise ValueError(
-                f"batch_size {self.batch_size} does not divide into micro_batch {self.micro_batch}"
-            )
+            raise ValueError(f"batch_size {self.batch_size} does not divide into micro_batch {self.micro_batch}")
         return self
 
 

@@ -50,9 +50,7 @@ class _Builder:
         self.plan: dict[str, Stage] = {}
         self.base = {"base": base_identity(params)}
         self.engine = params.engine.model_dump()
-        self.evaluation = params.sampling.model_dump(
-            include={"temperature", "top_p", "top_k", "max_new_tokens"}
-        )
+        self.evaluation = params.sampling.model_dump(include={"temperature", "top_p", "top_k", "max_new_tokens"})
 
     def add(
         self,
@@ -177,10 +175,7 @@ class _Builder:
         if wanted.seed not in (None, self.seed):
             other = _Builder(self.params, wanted.seed)
             other.plan.update(
-                {
-                    name: self.plan[name]
-                    for name in ("questions.train", "questions.validation", "questions.test")
-                }
+                {name: self.plan[name] for name in ("questions.train", "questions.validation", "questions.test")}
             )
             self.plan["eureka"] = other.eureka()
             return self.plan["eureka"]

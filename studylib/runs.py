@@ -110,19 +110,38 @@ class Work:
         return self.path.with_suffix(".done")
 
 
-def ensure(stage: Stage, do: Callable[[Work], None], root: Path, say: Callable[[str], None] = print) -> Run:
+class _Busy(Exception):
+    """Another process holds the lock."""
+
+
+def ensure(
+    stage: Stage,
+    do: Callable[[Work], None],
+    root: Path,
+    say: Callable[[str], None] = print,
+    wait: bool = True,
+) -> Run | None:
     """The stage's run: loaded if published, else made by `do(work)`, from published inputs, and published.
 
-    A second process that wants the same stage waits for the first. Raises StudyError.
+    Where another process is making the same stage, waits for it, or returns None. Raises StudyError.
     """
+    try:
+        return _ensure(stage, do, root, say, wait)
+    except _Busy:
+        return None
+
+
+def _ensure(stage: Stage, do: Callable[[Work], None], root: Path, say: Callable[[str], None], wait: bool) -> Run:
+    def busy(who: str) -> None:
+        if not wait:
+            raise _Busy
+        say(f"{stage.label}: waiting for {who}")
+
     if (final := folder(stage, root)).exists():
         return load(final)
     inputs = {role: find(source, root) for role, source in stage.inputs.items()}
     path = root / ".work" / stage.identity[:16]
-    with (
-        _disk_watch(root),
-        _lock(path.with_suffix(".lock"), lambda who: say(f"{stage.label}: waiting for {who}")),
-    ):
+    with _disk_watch(root), _lock(path.with_suffix(".lock"), busy):
         if final.exists():
             return load(final)
         path.mkdir(parents=True, exist_ok=True)
@@ -253,7 +272,7 @@ def _lock(path: Path, busy: Callable[[str], None]) -> Iterator[None]:
 def _disk_watch(root: Path) -> Iterator[None]:
     try:
         yield
-    except StudyError:
+    except (StudyError, _Busy):
         raise
     except Exception as error:
         root.mkdir(parents=True, exist_ok=True)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pandas as pd
 
-from studylib.errors import StudyError
 from studylib.artefacts import base_path, checkpoints, load_rows, model_of, plain_rows, save_rows, write_table
+from studylib.errors import StudyError
 from studylib.params import Params, Rl, Sft
 from studylib.runs import Run, Work
 
@@ -216,9 +216,7 @@ def distill(work: Work, params: Params) -> None:
             f"None of the {len(responses)} responses of the careful SFT model is correct: there is "
             "nothing to distil; train it longer (sft.epochs of the arm sft_careful)."
         )
-    save_rows(
-        Dataset.from_list(kept, features=Features({**rows.features, "trace": Value("string")})), work.path
-    )
+    save_rows(Dataset.from_list(kept, features=Features({**rows.features, "trace": Value("string")})), work.path)
     work.facts |= {"queries": len(rows), "kept": len(kept)}
 
 
@@ -240,16 +238,12 @@ def divergence(work: Work, params: Params) -> None:
 
     responses = pd.read_parquet(work.inputs["responses"].path / "responses.parquet")
     first = responses[responses["sample"] == 0]
-    chosen = (
-        first.groupby("benchmark", sort=False).head(work.stage.params["questions"]).reset_index(drop=True)
-    )
+    chosen = first.groupby("benchmark", sort=False).head(work.stage.params["questions"]).reset_index(drop=True)
     shown = load_rows(work.inputs["questions"])
     place = {name: i for i, name in enumerate(shown["id"])}
     asked = [shown[place[name]] for name in chosen["question_id"]]
     table = token_kl(model_of(work.inputs, params), base_path(params), asked, list(chosen["text"]))
-    write_table(
-        table.assign(question_id=table["response"].map(chosen["question_id"])), work.path / "tokens.parquet"
-    )
+    write_table(table.assign(question_id=table["response"].map(chosen["question_id"])), work.path / "tokens.parquet")
 
 
 KINDS: dict[str, Kind] = {

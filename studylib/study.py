@@ -23,10 +23,9 @@ from studylib import runs
 from studylib.artefacts import load_rows, model_of
 from studylib.errors import StudyError
 from studylib.params import Params, load_params, nearest
-from studylib.plan import ancestors, build_plan
+from studylib.plan import build_plan
 from studylib.provenance import ROOT
 from studylib.runs import Run, Stage
-from studylib.stages import KINDS
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -54,8 +53,8 @@ class Study:
             )
         return self.plan[name]
 
-    def run(self, *names: str) -> None:
-        """Makes the stages that are missing, and what they need, in a process that outlives a dead kernel."""
+    def run(self, *names: str, workers: int | None = None) -> None:
+        """Makes the stages that are missing, and what they need, in processes that outlive a dead kernel."""
         missing = [name for name in names if not self.has(name)]
         if not missing:
             return
@@ -75,6 +74,8 @@ class Study:
             "--seed",
             str(self.seed),
         ]
+        if workers:
+            command += ["--workers", str(workers)]
         for key, value in self.overrides.items():
             command += ["--set", f"{key}={json.dumps(value)}"]
         follow(command, self.root / ".work" / f"log-{os.getpid()}-{time.time_ns()}.txt")
@@ -89,11 +90,7 @@ class Study:
 
     def _folder(self, name: str) -> Path:
         stage = self.stage(name)
-        return (
-            reference_root(self.scale) / "stages" / stage.label
-            if self.reading
-            else runs.folder(stage, self.root)
-        )
+        return reference_root(self.scale) / "stages" / stage.label if self.reading else runs.folder(stage, self.root)
 
     def table(self, name: str, file: str) -> pd.DataFrame:
         """A table of one stage by its file name, such as table("levels", "levels.parquet")."""
@@ -142,29 +139,12 @@ class Study:
         return table
 
 
-def make(stage: Stage, params: Params, root: Path) -> Run:
-    """A stage and its missing inputs, in this process."""
-    for needed in ancestors(stage):
-        if new := not runs.folder(needed, root).exists():
-            say(f"{needed.label}: starts")
-        run = runs.ensure(needed, lambda work: KINDS[work.stage.kind].do(work, params), root, say)
-        if new:
-            say(f"{needed.label}: done, {run.manifest['seconds']:.0f} s")
-    return run
-
-
-def say(line: str) -> None:
-    print(line, flush=True)
-
-
 def follow(command: list[str], log: Path) -> None:
     """Runs a command, its output in `log`, its latest line shown. Raises StudyError with its last words."""
     log.parent.mkdir(parents=True, exist_ok=True)
     show = _shower()
     with log.open("w") as out:
-        process = subprocess.Popen(
-            command, stdout=out, stderr=subprocess.STDOUT, cwd=ROOT, start_new_session=True
-        )
+        process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, cwd=ROOT, start_new_session=True)
     lines = [""]
     try:
         with log.open() as told:

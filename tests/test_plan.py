@@ -84,10 +84,7 @@ def test_a_parameter_changes_what_depends_on_it_and_nothing_else():
     before, after = plan(), plan(overrides={"rl.beta": 0.01})
     changed = {name for name in before if before[name].identity != after[name].identity}
     assert {"rl", "rl.select", "rl.grades", "rl_no_easy"} <= changed
-    assert (
-        not {"questions.train", "sft_careful", "eureka", "sft_eureka.grades", "base.grades", "rl_beta0"}
-        & changed
-    )
+    assert not {"questions.train", "sft_careful", "eureka", "sft_eureka.grades", "base.grades", "rl_beta0"} & changed
 
 
 def test_another_base_changes_all_that_it_answers(tmp_path):

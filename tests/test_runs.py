@@ -56,11 +56,7 @@ def test_identity_follows_params_inputs_seed_and_code_but_not_comments():
     assert len({s.identity for s in (DOUBLED, on_more, other_seed, other_code)}) == 4
     plain = "def f(x):\n    return x\n"
     told = '"""Module."""\n\n\ndef f(x):  # why\n    """What."""\n    return x\n'
-    assert (
-        provenance._bare(plain)
-        == provenance._bare(told)
-        != provenance._bare(plain.replace("return x", "return -x"))
-    )
+    assert provenance._bare(plain) == provenance._bare(told) != provenance._bare(plain.replace("return x", "return -x"))
 
 
 @pytest.mark.parametrize(
