@@ -24,9 +24,7 @@ def _fields(row: Mapping[str, Any]) -> dict[str, Any]:
     """What is read of a question: `FIELDS`, with a table's NaN as None."""
     fields = {name: row.get(name) for name in FIELDS}
     choices = fields["choices"]
-    fields = {
-        name: None if value is not value else value for name, value in fields.items() if name != "choices"
-    }
+    fields = {name: None if value is not value else value for name, value in fields.items() if name != "choices"}
     return fields | {"choices": [] if choices is None else [str(choice) for choice in choices]}
 
 

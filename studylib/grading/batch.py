@@ -12,8 +12,10 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
+HERE = Path(__file__).parents[2]
 COMMAND = (sys.executable, "-P", "-m", "studylib.grading.worker")
 START_SECONDS, TASK_SECONDS = 120.0, 20.0
 CHUNK = 16
@@ -59,7 +61,7 @@ class Worker:
             pass  # the child died while reading: the empty line that follows says so
 
     def _start(self) -> bool:
-        paths = os.pathsep.join(path for path in sys.path if path)
+        paths = os.pathsep.join(filter(None, [str(HERE), os.environ.get("PYTHONPATH")]))
         self.process = subprocess.Popen(
             self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
             env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": paths},

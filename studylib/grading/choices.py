@@ -11,12 +11,14 @@ from studylib.grading.clean import clean, tidy
 _LONE = re.compile(r"^[\s\"'(\[{]*([A-Za-z])[\s\"')\]}.:]*$")
 _LABEL = re.compile(
     r"^(?:(?:option|choice|answer|letter)\s+)?(?:\(\s*([A-Z])\s*\)|\[([A-Z])\]|([A-Z])\s*[).:,](?!\w)|([A-Z])\s*\("
-    r"|([A-Z])(?=[^\x00-\x7f])|([B-HJ-Z])\s+(?:because|since|as|which|with|for)\b)",
+    r"|([A-Z])\s?(?=[^\x00-\x7f])|([B-HJ-Z])\s+(?:because|since|as|which|with|for)\b)",
     re.I,
 )
 _ANY_LABEL = re.compile(r"\(\s*(?:[Oo]ption\s+)?([A-Z])\s*\)|\b(?:[Oo]ption|[Cc]hoice)\s+\(?([A-Z])\b")
 _CLOSING = re.compile(
-    r"(?:\bis|\bbe|[为是选])\s*(?:option|choice|shape|figure|graph|net|picture)?\s*\(?([A-Z])\)?\W*$"
+    r"(?:\bis|\bbe|[为是选]|\b[Hh]ence|\b[Tt]hus|\b[Ss]o|\b[Tt]herefore),?"
+    r"\s*(?:option|choice|shape|figure|graph|net|picture)?\s*\(?([A-Z])\)?\W*$"
+    r"|^\W*([A-Z])\)?\W{1,4}is (?:the|most likely) (?:correct|right|best|most|answer)"
 )
 _NEGATION = re.compile(r"\b(?:not|no|never|neither|nor|cannot)\b|n't\b", re.I)
 _STEM = re.compile(r"(?:'s|ies|es|s)$")
@@ -34,9 +36,7 @@ def normal(text: str) -> str:
 
 
 def _stems(text: str) -> frozenset[str]:
-    return frozenset(
-        _STEM.sub("", w) if len(w) > 3 else w for w in re.findall(r"[^\W_]+(?:\.\d+)?", text.lower())
-    )
+    return frozenset(_STEM.sub("", w) if len(w) > 3 else w for w in re.findall(r"[^\W_]+(?:\.\d+)?", text.lower()))
 
 
 class Options:
@@ -106,9 +106,10 @@ class Options:
         return near[0] if near else self._exact.get(number.value)
 
     def closing(self, text: str) -> int | None:
-        """The option whose letter ends a sentence: "... is D."."""
+        """The option whose letter ends a sentence or opens it: "... is D.", "D is the answer"."""
         match = _CLOSING.search(tidy(text[-200:]))
-        return self.letters.index(match[1]) if match and match[1] in self.letters else None
+        letter = match and (match[1] or match[2])
+        return self.letters.index(letter) if letter in self.letters else None
 
     def _worth_searching(self, text: str) -> bool:
         """Not among hundreds of options, nor where a response only lists labels."""
@@ -125,12 +126,19 @@ class Options:
         for option in set(self.normal):
             if len(option) > 1 or option.isdigit():
                 found = list(re.finditer(rf"(?<![\w.]){re.escape(option)}(?![\w]|\.\d)", haystack))
-                if found and not any(
-                    _NEGATION.search(haystack[max(0, m.start() - 25) : m.start()]) for m in found
-                ):
+                if found and not any(_NEGATION.search(haystack[max(0, m.start() - 25) : m.start()]) for m in found):
                     hits.add(option)
         hits = {a for a in hits if not any(a != b and a in b for b in hits)}
         return self.normal.index(hits.pop()) if len(hits) == 1 else None
+
+    def others(self, index: int, text: str) -> bool:
+        """Whether an option other than this one is named anywhere in `text`."""
+        haystack = normal(text)
+        return any(
+            re.search(rf"(?<![\w.]){re.escape(option)}(?![\w]|\.\d)", haystack)
+            for option in set(self.normal) - {self.normal[index]}
+            if len(option) > 1 and option not in self.normal[index]
+        )
 
     def worded(self, text: str) -> int | None:
         """The only option all of whose words occur in `text`, in any order and number, if it has two or

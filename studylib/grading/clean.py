@@ -13,6 +13,10 @@ _TYPOGRAPHY = {
 _NOT_PLAIN = re.compile(r"[^\t\n\x20-\x7e]")
 
 
+_CJK = "\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7af"
+_SCRIPT_EDGE = re.compile(rf"(?<=[{_CJK}])(?=[A-Za-z0-9(\\-])|(?<=[A-Za-z0-9)])(?=[{_CJK}])")
+
+
 def _plain(character: str) -> str:
     if character in _TYPOGRAPHY:
         return _TYPOGRAPHY[character]
@@ -31,10 +35,12 @@ def _plain(character: str) -> str:
 
 def clean(text: str) -> str:
     """The last `MAX_TEXT` characters of `text`, with digits of any script as ASCII digits, full-width forms
-    as ASCII, and control, direction, zero-width and surrogate characters removed."""
+    as ASCII, a space where Chinese, Japanese or Korean script meets Latin, and control, direction,
+    zero-width and surrogate characters removed."""
     text = text[-MAX_TEXT:].replace("\r\n", "\n")
     if not _NOT_PLAIN.search(text):
         return text
+    text = _SCRIPT_EDGE.sub(" ", text)
     table = {ord(c): _plain(c) for c in set(_NOT_PLAIN.findall(text))}
     return text.translate(table)
 

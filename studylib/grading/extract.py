@@ -13,12 +13,13 @@ _STATED = re.compile(
     r"(?:\b(?<!other )(?:answers?|option|choice|solution|result|value)\b"
     r"(?:[ \t]+(?:letter|choice|option|number))?"
     r"(?:[ \t]+(?:to|for|of|from|that|in|among|would)\b[^.\n:]{0,80}?)?"
-    r"\**\s*(?:\bis(?: therefore| thus| then)?\b|\bare\b|\bwas\b|\b(?:would|should|must|will) be\b|=|:)"
+    r"\**\s*(?:\bis(?: therefore| thus| then)?\b|\bare\b|\bwas\b|\b(?:would|should|must|will) be\b|[\"']?\s*[=:]|\s-\s)"
     r"|(?:答案|选项)\s*(?:应?[是为]|:)?|选(?:择)?\s*:?"
     r"|^[ \t]*(?:A|Ans)[ \t]*:|####|\b(?:choose|select|pick)\b(?: option| choice| answer)?)"
     r"[\s:*]*(?:(?:option|choice|answer|letter)\s)?",
     re.I | re.M,
 )
+_LABEL = re.compile(r"\([A-Z]\)")
 _SENTENCE_END = re.compile(r"(?<![A-Z\d])\.(?=\s|$|</s>)|(?<=[A-Z\d])\.(?=\s+[A-Z]|\s*$|</s>)|\n|</s>|<\|")
 _BETWEEN_BOXES = re.compile(r"^(?:[\s$,;&.}]|\\[,;!()\[\]]|\\q?quad|\\text\s*\{|and|or)*$")
 _NEXT_QUESTION = re.compile(r"\n[ \t]*(?:Question|Q|Hint)[ \t]*:\s")
@@ -89,7 +90,7 @@ def _sentence(text: str, start: int) -> str:
         if rest.startswith(("\\[", "$$")):
             return rest[: max(rest.find("\\]"), rest.find("$$", 2), 0) + 2]
     end = _SENTENCE_END.search(rest)
-    return rest[: end.start()].strip() if end else rest.strip()
+    return (rest[: end.start()] if end else rest).strip().rstrip('!"}')
 
 
 def joined(text: str, found: list[tuple[int, int, str]], words: bool) -> str | None:
@@ -116,7 +117,7 @@ def statements(text: str) -> list[Stated]:
     tail = max(0, len(text) - 20_000)
     for match in list(_STATED.finditer(text, tail))[-MAX_STATED:]:
         sentence = _sentence(text, match.end())
-        if sentence and "\\boxed" not in sentence:
+        if sentence and "\\boxed" not in sentence and not _LABEL.search(match[0]):
             stated.append(Stated(sentence, "stated", match.start()))
     return sorted(stated, key=lambda s: s.start)
 

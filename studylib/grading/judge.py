@@ -72,9 +72,7 @@ class Judge:
         ) from problem
 
 
-def judge_unparsed(
-    rows: Iterable[Mapping[str, Any]], grades: Iterable[Grade], judge: Judge
-) -> Iterator[Grade]:
+def judge_unparsed(rows: Iterable[Mapping[str, Any]], grades: Iterable[Grade], judge: Judge) -> Iterator[Grade]:
     """The same grades, with each unparsed one put to the judge. `rows` carry their `response`; a verdict of
     the judge has `how="judge"`, and what it cannot read either stays unparsed."""
     for row, grade in zip(rows, grades, strict=True):
@@ -83,9 +81,7 @@ def judge_unparsed(
 
 def _prompt(row: Mapping[str, Any], response: str) -> str:
     choices = row.get("choices")
-    options = [
-        f"({letter_of(i)}) {choice}" for i, choice in enumerate(choices if choices is not None else [])
-    ]
+    options = [f"({letter_of(i)}) {choice}" for i, choice in enumerate(choices if choices is not None else [])]
     return PROMPT.read_text(encoding="utf-8").format(
         question=clean(str(row.get("question") or "(not given)")),
         choices="\n".join(options) or "(none)",

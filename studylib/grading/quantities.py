@@ -29,7 +29,7 @@ _DIGITS = r"(?:[1-9]\d{0,2}(?:,\d{3})+(?!\d)|[1-9]\d{0,2}(?: \d{3})+(?![\d/])|\d
 _ARGUMENT = r"\s*(?:\{\s*(-?[\d,.]+)\s*\}|(\d))"
 _FRACTION = re.compile(r"\\frac" + _ARGUMENT + _ARGUMENT)
 _LEAD = re.compile(
-    r"^(?:(?:approximately|approx\.?|about|around|roughly|nearly|exactly|only|\\approx|\\simeq|≈|=|is|are|rs\.?)\s*"
+    r"^(?:(?:approximately|approx\.?|about|around|roughly|nearly|exactly|only|it'?s|\\approx|\\simeq|≈|=|is|are|rs\.?)\s*"
     r"|[a-z](?:_\{?\w{1,3}\}?)?\s*(?:=|\\approx|≈)\s*)+",
     re.I,
 )
@@ -39,10 +39,10 @@ _POWER = re.compile(
     r"^(?:(?:\\times|\\cdot|\*|×|x|·)\s*10\s*\^\s*\{?\s*([-+]?\d{1,3})\s*\}?|e([-+]?\d{1,3})(?!\w))\s*(.*)$",
     re.S,
 )
-_LETTER = r"[a-zA-Zµμ°ΩÅ'\"]"
+_LETTER = r"[a-zA-Zµμ°ΩÅ\u4e00-\u9fff'\"]"
 _RAISED = r"(?:\^\s*\{?\s*-?\s*[1-9]\}?)?"
 _UNIT = re.compile(
-    rf"^(?:[-€£¥₹]?{_LETTER}[a-zA-Zµμ°ΩÅ'\"./*²³() -]{{0,60}}{_RAISED}(?:\s*/\s*[a-zA-Z]+{_RAISED})?"
+    rf"^(?:[-€£¥₹]?{_LETTER}[a-zA-Zµμ°ΩÅ\u4e00-\u9fff'\"./*²³() -]{{0,60}}{_RAISED}(?:\s*/\s*[a-zA-Z]+{_RAISED})?"
     r"|[€£¥₹²³'\"]|)\.?$"
 )
 _NO_UNIT = re.compile(

@@ -12,9 +12,13 @@ _DOUBT = re.compile(
     re.I,
 )
 _NEGATION = re.compile(r"\b(?:not|no|never|neither|nor|none|nothing)\b|n't\b", re.I)
+_CONCLUSION = re.compile(
+    r"\b(?:therefore|thus|hence|so|conclu\w+|overall|correct|answer|suggests?|likely)\b|所以|因此|故", re.I
+)
 _EMPTY = frozenset(
     "a an the of in on at to is are was were be been does do did has have had there this that these those it "
-    "its will would can could should based image shown given picture figure graph by as and or not no".split()
+    "its will would can could should based image shown given picture figure graph by as and or not no "
+    "what which who whom when where how many much".split()
 )
 _MORE = frozenset("more greater larger bigger higher taller longer wider most above over".split())
 _LESS = frozenset("less fewer smaller lower shorter narrower least below under".split())
@@ -33,6 +37,10 @@ def _common(left: list[str], right: list[str]) -> int:
         for j, b in enumerate(right, 1):
             previous, row[j] = row[j], previous + 1 if a == b else max(row[j], row[j - 1])
     return row[-1]
+
+
+def concludes(sentence: str) -> bool:
+    return bool(_CONCLUSION.search(sentence))
 
 
 def sentences(text: str) -> list[str]:

@@ -14,6 +14,7 @@ CORRECT, WRONG, UNPARSED, TRUNCATED, ERROR = "correct", "wrong", "unparsed", "tr
 OUTCOMES = (CORRECT, WRONG, UNPARSED, TRUNCATED, ERROR)
 FIELDS = ("question", "question_type", "choices", "answer", "answer_type", "precision", "unit")
 MAX_SHOWN = 200
+_LABELLED = re.compile(r"^\s*\([A-Z]{1,2}\)", re.M)
 
 
 class Grade(NamedTuple):
@@ -24,9 +25,7 @@ class Grade(NamedTuple):
     how: str
 
 
-def grade_by_rules(
-    row: Mapping[str, Any], response: str, finish_reason: str, symbolic: verify.Symbolic
-) -> Grade:
+def grade_by_rules(row: Mapping[str, Any], response: str, finish_reason: str, symbolic: verify.Symbolic) -> Grade:
     """Grade one response. Reads only `FIELDS` of `row`. `finish_reason` "length" makes it truncated
     whatever it says; so does thinking, or a last box, that was never closed."""
     answer, question = str(row["answer"]), str(row.get("question") or "")
@@ -88,11 +87,13 @@ def choice_in(options: Options, question: str, reading: Response) -> Stated | No
     if options.yes_no:
         index = _yes_no(options, question, sentences)
         return None if index is None else Stated(options.letters[index], "restated", 0)
+    if len(_LABELLED.findall(final)) > 1:
+        return None
     passages = [closing, restate.restating(question, sentences), final if len(final) <= 300 else None]
     for passage in filter(None, passages):
         for find in (options.mentioned, options.worded):
             index = find(passage)
-            if index is not None:
+            if index is not None and (restate.concludes(passage) or not options.others(index, final)):
                 return Stated(options.letters[index], "mentioned", 0)
     return None
 
@@ -112,9 +113,7 @@ def free_answer_in(reading: Response, gold: str, question: str) -> Stated | None
     for stated in reversed(reading.stated):
         if stated.how == "boxed":
             found, _ = boxes(reading.final)
-            return Stated(
-                joined(reading.final, found, verify.is_list(gold)) or stated.text, "boxed", stated.start
-            )
+            return Stated(joined(reading.final, found, verify.is_list(gold)) or stated.text, "boxed", stated.start)
         value = value_in(stated.text, question) or (stated.text if in_words else None)
         if value:
             return Stated(value, stated.how, stated.start)

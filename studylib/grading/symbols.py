@@ -33,13 +33,7 @@ def equal(gold: str, answer: str) -> bool:
 
 def _rounds(decimal: str, exact: Any) -> bool:
     number = quantities.parse(decimal)
-    if (
-        number is None
-        or not number.decimals
-        or number.digits < 4
-        or not isinstance(exact, Expr)
-        or exact.free_symbols
-    ):
+    if number is None or not number.decimals or number.digits < 4 or not isinstance(exact, Expr) or exact.free_symbols:
         return False
     value = exact.evalf(20)
     return bool(value.is_Float) and abs(float(value) - float(number.value)) <= 0.5 * 10.0**-number.decimals

@@ -20,14 +20,18 @@ _COPULAS = (
     re.compile(r"\b(?:is|are|was|were|equals?|gives?)\b|[=≈]|\\approx|\\equiv", re.I),
     re.compile(r"\b(?:be|by|has|have|of)\b|:", re.I),
 )
+_NOT_THIS = r"\b(?:not|(?:more|less|fewer|greater|larger|smaller) than)\b"
+_UNLIKE, _OTHERWISE = re.compile(rf"\W*{_NOT_THIS}", re.I), re.compile(rf"{_NOT_THIS}\W*$", re.I)
 _RANGE = re.compile(rf"\b(?:between|from)\s+({_DIGITS})\s*(?:and|to|-)\s*({_DIGITS})", re.I)
 _OPERATOR = re.compile(r"\s*(?:[-+*/^=×÷·<>]|\\(?:times|cdot|div|pm)|x\s*\d)")
 
 
 def is_expression(text: str) -> bool:
     """Whether `text` is a formula, list or value by itself, without a word of prose."""
-    words = re.findall(r"[A-Za-z]{3,}", re.sub(r"\\[a-zA-Z]+", " ", text))
-    return bool(re.search(r"[\d\\^=]", text)) and all(word.lower() in _FUNCTIONS for word in words)
+    words = re.findall(
+        r"[A-Za-z]{3,}|[\u0400-\u04ff\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7af]", re.sub(r"\\[a-zA-Z]+", " ", text)
+    )
+    return bool(re.search(r"[\d\\^=]|\bpi\b", text)) and all(word.lower() in _FUNCTIONS for word in words)
 
 
 def formulas(text: str) -> list[re.Match[str]]:
@@ -61,13 +65,15 @@ def value_in(text: str, question: str = "") -> str | None:
             return value
     if math:
         return _inside(math[-1])
-    found = [m[0] for m in _NUMBER.finditer(text)]
+    found = [m[0] for m in _NUMBER.finditer(text) if not _OTHERWISE.search(text[: m.start()][-20:])]
     fresh = [number for number in found if not _asked(number, question)] or found
     return fresh[-1] if fresh else (whole if re.search(r"\\(?:frac|sqrt|pi)", whole) else None)
 
 
 def _opening(text: str) -> str | None:
     """The value with which `text` begins: a formula, a number that no operator follows, or all of it."""
+    if _UNLIKE.match(text):
+        return None
     text = re.sub(
         r"^[\s*:]{0,20}(?:about|approximately|around|only|exactly|equal to|therefore|thus|therefore,)?\s*",
         "",
@@ -80,11 +86,7 @@ def _opening(text: str) -> str | None:
     if len(whole) <= 200 and (quantities.parse(whole) or is_expression(whole)):
         return whole
     number = _NUMBER.match(text)
-    if (
-        number
-        and not _OPERATOR.match(text[number.end() :])
-        and not re.match(r"[\w\\^(]", text[number.end() :])
-    ):
+    if number and not _OPERATOR.match(text[number.end() :]) and not re.match(r"[\w\\^(]", text[number.end() :]):
         return number[0]
     return None
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from studylib.grading import quantities
 from studylib.grading.clean import tidy
+from studylib.grading.values import is_expression
 
 Symbolic = Callable[[str, str], bool]
 MAX_EXPRESSION = 1000
@@ -59,7 +60,7 @@ def _same(gold: str, answer: str, precision: float | None, unit: str | None, sym
     ours, theirs = quantities.parse(gold), quantities.parse(answer)
     if ours and theirs:
         return quantities.same(ours, theirs, precision, unit)
-    if ours and not re.search(r"\d|\\|pi|e\b", answer):
+    if ours and "\\" not in answer and not is_expression(tidy(answer)):
         return False
     if len(tidy(gold)) > 2 and _PLAIN_WORDS.match(tidy(gold)) and _PLAIN_WORDS.match(tidy(answer)):
         return False
@@ -75,6 +76,4 @@ def beyond_reckoning(text: str) -> bool:
 
 def is_list(text: str) -> bool:
     """Whether a gold answer names several things: a list, tuple, set, or "a and b"."""
-    return quantities.parse(text) is None and bool(
-        re.search(r"[,;]|\\cup|\\pm|\b(?:and|or)\b|\\boxed.*\\boxed", text)
-    )
+    return quantities.parse(text) is None and bool(re.search(r"[,;]|\\cup|\\pm|\b(?:and|or)\b|\\boxed.*\\boxed", text))
