@@ -19,7 +19,7 @@ from studylib.schedule import make_jobs, worker_count
 from studylib.study import Study, plan_identity
 
 NOTEBOOKS = ROOT / "notebooks"
-_CODE = ("studylib.analysis", "studylib.figures", "studylib.published", "studylib.study")
+_CODE = ("studylib.analysis", "studylib.figures", "studylib.published")
 
 
 def chapters() -> list[str]:

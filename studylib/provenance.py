@@ -3,6 +3,7 @@
 import ast
 import hashlib
 import importlib.metadata
+import json
 import os
 import platform
 import resource
@@ -14,6 +15,8 @@ from pathlib import Path
 from studylib.errors import StudyError
 
 ROOT = Path(__file__).resolve().parent.parent
+# Words and values, not what is done with them.
+_NEUTRAL = {"studylib", "studylib.errors", "studylib.params", "studylib.provenance"}
 _PACKAGES = (
     "torch",
     "torchvision",
@@ -88,12 +91,39 @@ def file_hash(path: Path) -> str:
 
 @cache
 def code_hash(module: str) -> str:
-    """Hash of a module's code (a package's: of all its files) without comments and docstrings."""
-    place = ROOT.joinpath(*module.split("."))
-    files = sorted(place.rglob("*.py")) if place.is_dir() else [place.with_suffix(".py")]
-    if not files or not files[0].exists():
+    """Hash of the code of a module (a package: of all its files) and of what it imports of the study's own.
+
+    Comments and docstrings do not count. Raises StudyError if there is no such module.
+    """
+    found, todo = {}, _files(module)
+    if not todo:
         raise StudyError(f"The plan names the module {module}, which is not there.")
-    return hashlib.sha256("".join(_bare(file.read_text()) for file in files).encode()).hexdigest()[:16]
+    while todo:
+        file = todo.pop()
+        if file not in found:
+            source = file.read_text()
+            found[file] = _bare(source)
+            todo += [path for name in _imports(source) for path in _files(name)]
+    told = {file.relative_to(ROOT).as_posix(): code for file, code in found.items()}
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _files(module: str) -> list[Path]:
+    place = ROOT.joinpath(*module.split("."))
+    if module in _NEUTRAL:
+        return []
+    return sorted(place.rglob("*.py")) if place.is_dir() else [f for f in [place.with_suffix(".py")] if f.exists()]
+
+
+def _imports(source: str) -> set[str]:
+    """Modules of the study that a source imports anywhere; a package only where a name of its own is used."""
+    names = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("studylib"):
+            parts = {f"{node.module}.{alias.name}" for alias in node.names}
+            modules = {name for name in parts if _files(name)}
+            names |= modules if modules == parts else modules | {node.module}
+    return names
 
 
 def _bare(source: str) -> str:

@@ -16,13 +16,6 @@ from studylib.runs import Run, Work
 if TYPE_CHECKING:
     from datasets import Dataset
 
-_WORLD = (
-    "studylib.data",
-    *(f"studylib.world.{part}" for part in ("questions", "scenes", "tasks", "teachers")),
-)
-_DECODE = ("studylib.decode", "studylib.sampling")
-_SAMPLE = ("studylib.generate", "studylib.models", "studylib.prompts", *_DECODE)
-_TRAIN = ("studylib.models", "studylib.prompts", "studylib.train.encode", "studylib.train.loop")
 CHUNK = 8  # batches between two saves of a sampling stage
 
 
@@ -246,18 +239,19 @@ def divergence(work: Work, params: Params) -> None:
     write_table(table.assign(question_id=table["response"].map(chosen["question_id"])), work.path / "tokens.parquet")
 
 
+# Each kind with the module that does its work; what that one imports counts too.
 KINDS: dict[str, Kind] = {
-    "questions": Kind(questions, _WORLD),
-    "traces": Kind(traces, _WORLD),
-    "sample": Kind(sample, _SAMPLE),
+    "questions": Kind(questions, ("studylib.data",)),
+    "traces": Kind(traces, ("studylib.data",)),
+    "sample": Kind(sample, ("studylib.generate",)),
     "grade": Kind(grade, ("studylib.grading",)),
-    "levels": Kind(levels, ("studylib.analysis.difficulty", "studylib.analysis.scores")),
-    "sft": Kind(sft, (*_TRAIN, "studylib.train.sft")),
-    "grpo": Kind(grpo, (*_TRAIN, *_DECODE, "studylib.train.grpo", "studylib.train.rewards")),
-    "select": Kind(select, (*_SAMPLE, "studylib.grading", "studylib.train.rewards")),
+    "levels": Kind(levels, ("studylib.analysis.difficulty",)),
+    "sft": Kind(sft, ("studylib.train.sft",)),
+    "grpo": Kind(grpo, ("studylib.train.grpo",)),
+    "select": Kind(select, ("studylib.generate", "studylib.grading", "studylib.train.rewards")),
     "distill": Kind(distill, ("studylib.train.distill",)),
     "no_easy": Kind(no_easy, ()),
-    "divergence": Kind(divergence, ("studylib.divergence", "studylib.models", "studylib.prompts")),
+    "divergence": Kind(divergence, ("studylib.divergence",)),
 }
 
 
