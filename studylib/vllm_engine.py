@@ -20,9 +20,7 @@ def generate_in_child(model_path, rows, instruct, samples, sampling: Sampling, s
     Raises StudyError where vLLM is not installed, or read a prompt otherwise than the processor does.
     """
     if find_spec("vllm") is None:
-        raise StudyError(
-            'The engine "vllm" is not installed: install the extra cpu-engine or gpu, or choose "hf".'
-        )
+        raise StudyError('The engine "vllm" is not installed: install the extra cpu-engine or gpu, or choose "hf".')
     # A fresh interpreter, since vLLM reads its settings when imported and torch's threads do not survive a fork.
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as child:
         job = child.submit(run_vllm, str(model_path), rows, instruct, samples, sampling, seed, batch_size)
@@ -32,15 +30,17 @@ def generate_in_child(model_path, rows, instruct, samples, sampling: Sampling, s
     return answers
 
 
-def run_vllm(
-    model_path: str, rows, instruct: bool, samples: int, sampling: Sampling, seed: int, batch_size: int
-):
+def run_vllm(model_path: str, rows, instruct: bool, samples: int, sampling: Sampling, seed: int, batch_size: int):
     """The child's work; see `generate_in_child`."""
     os.environ |= {"VLLM_ENABLE_V1_MULTIPROCESSING": "0", "VLLM_LOGGING_LEVEL": "ERROR"}
     os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")
     mend_torchvision()
+    import torch
     from vllm import LLM, SamplingParams
+    from vllm.model_executor.models import registry
 
+    if not torch.cuda.is_available():
+        registry._run_in_subprocess = lambda inspect: inspect()  # where torchvision would not be mended
     processor = load_processor(model_path)
     expected = [encode(processor, [row], instruct)["input_ids"][0].tolist() for row in rows]
     engine = LLM(
@@ -64,9 +64,7 @@ def run_vllm(
         )
         for row in rows
     ]
-    outputs = engine.generate(
-        [vllm_prompt(processor, row, instruct) for row in rows], settings, use_tqdm=False
-    )
+    outputs = engine.generate([vllm_prompt(processor, row, instruct) for row in rows], settings, use_tqdm=False)
     for row, output, ids in zip(rows, outputs, expected, strict=True):
         check_prompt(row["id"], output.prompt_token_ids, ids)
     return [[(list(one.token_ids), one.finish_reason) for one in output.outputs] for output in outputs]

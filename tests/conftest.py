@@ -14,7 +14,7 @@ WORDS = (
 
 @pytest.fixture(scope="session")
 def tiny_base(tmp_path_factory):
-    """Path of a saved random model (hidden 64, 2 layers) with its processor."""
+    """Path of a saved random model (hidden 128, 2 layers) with its processor; vLLM needs heads of at least 32."""
     from studylib.models import mend_torchvision
 
     mend_torchvision()
@@ -27,9 +27,7 @@ def tiny_base(tmp_path_factory):
     texts = [" ".join(random_words.choices(WORDS, k=20)) + f" {n}+1={n + 1}." for n in range(300)]
     tokenizer = train_tokenizer(texts, 400)
     torch.manual_seed(0)
-    model = Qwen2_5_VLForConditionalGeneration(
-        mini_config(tokenizer, hidden=64, layers=2, vision=32, vision_layers=2)
-    )
+    model = Qwen2_5_VLForConditionalGeneration(mini_config(tokenizer, hidden=128, layers=2, vision=32, vision_layers=2))
     with torch.no_grad():  # strong layers, so that an answer varies and does not repeat its last token
         for name, parameter in model.named_parameters():
             if ".layers." in name and parameter.ndim > 1:
