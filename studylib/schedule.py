@@ -9,8 +9,10 @@ import os
 import re
 import shutil
 import subprocess
+import tempfile
 import time
 from pathlib import Path
+from typing import IO
 
 from studylib import runs
 from studylib.errors import StudyError
@@ -78,24 +80,33 @@ def side_by_side(stages: list[Stage], command: list[str], workers: int, root: Pa
     todo = needed(stages, root)
     workers = min(workers, len(todo))
     environment = {**os.environ, **QUIET, "OMP_NUM_THREADS": "1"}
-    pool = [
-        subprocess.Popen(command, env=environment, cwd=ROOT, stderr=subprocess.PIPE, text=True) for _ in range(workers)
-    ]
+    pool = [_start(command, environment) for _ in range(workers)]
     begun = said = time.monotonic()
     try:
-        while any(process.poll() is None for process in pool):
-            if failed := [process for process in pool if process.poll()]:
-                raise StudyError(_reason(failed[0].stderr.read()))
+        while any(process.poll() is None for process, _ in pool):
+            _refuse_failure(pool)
             if time.monotonic() - said > 30:
                 said = time.monotonic()
                 say(_standing(todo, root, reference, workers, said - begun))
             time.sleep(0.2)
-        if failed := [process for process in pool if process.poll()]:
-            raise StudyError(_reason(failed[0].stderr.read()))
+        _refuse_failure(pool)
     finally:
-        for process in pool:
+        for process, _ in pool:
             process.terminate()
             process.wait()
+
+
+def _start(command: list[str], environment: dict[str, str]) -> tuple[subprocess.Popen, IO[str]]:
+    """A worker, and the file that takes what it has to say of its end."""
+    errors = tempfile.TemporaryFile("w+")
+    return subprocess.Popen(command, env=environment, cwd=ROOT, stderr=errors), errors
+
+
+def _refuse_failure(pool: list[tuple[subprocess.Popen, IO[str]]]) -> None:
+    for process, errors in pool:
+        if process.poll():
+            errors.seek(0)
+            raise StudyError(_reason(errors.read()))
 
 
 def _standing(todo: list[Stage], root: Path, reference: Path, workers: int, spent: float) -> str:
