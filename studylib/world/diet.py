@@ -80,8 +80,7 @@ def _chain(rng: random.Random) -> tuple[str, str]:
     sign = "-" if total >= 180 else "+"
     step = 5 if sign == "-" else 1
     values = [
-        step * rng.randint(1, 95 // step if sign == "-" else 20)
-        for _ in range(rng.randint(1, 8 if sign == "+" else 3))
+        step * rng.randint(1, 95 // step if sign == "-" else 20) for _ in range(rng.randint(1, 8 if sign == "+" else 3))
     ]
     question, steps = f"{total}" + "".join(f"{sign}{v}" for v in values), []
     for v in values:
@@ -129,7 +128,8 @@ VISION = {
     ("MiniVision", "sum"): 3, ("MiniVerse", "point"): 3, ("MiniVerse", "triangle"): 2, ("MiniVerse", "perimeter"): 4,
     ("MiniVerse", "line"): 1, ("MiniVista", "bars total"): 1,
     ("MiniVista", "table total"): 1.5, ("MiniMMMU", "coins"): 2,
-    ("MiniMMMU", "scales"): 1, ("MiniMMMU", "clock"): 9, ("MiniMMMU", "tubes total"): 1, ("MiniStar", "count both"): 1.5,
+    ("MiniMMMU", "scales"): 1, ("MiniMMMU", "clock"): 9,
+    ("MiniMMMU", "tubes total"): 1, ("MiniStar", "count both"): 1.5,
 }  # fmt: skip
 
 

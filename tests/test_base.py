@@ -1,0 +1,65 @@
+"""Building the base: its fast paths feed the model exactly what its processor would."""
+
+import random
+
+import pytest
+import torch
+
+from studylib.world import diet
+from studylib.world.architecture import PIXELS, build_processor, mini_config
+from studylib.world.base import Batches, corpus, forward_loss, pixels
+from studylib.world.scenes import draw
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    from studylib.world.architecture import train_tokenizer
+
+    return train_tokenizer(corpus(60, seed=0), 600)
+
+
+def test_patches_equal_those_of_the_image_processor(tokenizer):
+    rng = random.Random(0)
+    images = [draw(diet.any_task(rng).scene) for _ in range(5)]
+    theirs = build_processor(tokenizer).image_processor(images, return_tensors="pt")
+    torch.testing.assert_close(pixels(images), theirs["pixel_values"], atol=1e-5, rtol=0)
+
+
+def test_batches_hold_the_ids_and_positions_of_a_chat_rendered_by_the_processor(tokenizer):
+    from transformers import Qwen2_5_VLForConditionalGeneration
+
+    processor, batches = build_processor(tokenizer), Batches(tokenizer, seed=3, batch=1)
+    model = Qwen2_5_VLForConditionalGeneration(mini_config(tokenizer, hidden=64, layers=1, vision=32, vision_layers=1))
+    for _ in range(6):
+        example = batches._one()
+        batch = batches._collate([example])
+        content = [{"type": "image"}] if example[0] else []
+        question = tokenizer.decode(example[1]).split("<|vision_end|>")[-1].removeprefix("<|im_start|>user\n")
+        content.append({"type": "text", "text": question.split("<|im_end|>")[0]})
+        chat = processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True)
+        shown = processor(text=[chat], images=[example[0]] if example[0] else None, return_tensors="pt")
+        assert shown["input_ids"][0].tolist() == example[1]
+        ids = batch["ids"]
+        pictures = (ids == model.config.image_token_id).long()
+        grid = torch.tensor([[1, PIXELS // 14, PIXELS // 14]]) if example[0] else None
+        positions, _ = model.model.get_rope_index(ids, mm_token_type_ids=pictures, image_grid_thw=grid)
+        assert torch.equal(positions, batch["positions"])
+
+
+def test_the_loss_equals_that_of_the_whole_model_on_the_same_batch(tokenizer):
+    from transformers import Qwen2_5_VLForConditionalGeneration
+
+    torch.manual_seed(0)
+    model = Qwen2_5_VLForConditionalGeneration(mini_config(tokenizer, hidden=64, layers=1, vision=32, vision_layers=1))
+    batches = Batches(tokenizer, seed=5, batch=4)
+    batch = batches.next()
+    pictures = (batch["ids"] == model.config.image_token_id).long()
+    theirs = model(
+        input_ids=batch["ids"],
+        attention_mask=torch.ones_like(batch["ids"]),
+        labels=batch["labels"],
+        pixel_values=pixels(batch["images"]) if batch["images"] else None,
+        image_grid_thw=torch.tensor([[1, 8, 8]] * len(batch["images"])) if batch["images"] else None,
+        mm_token_type_ids=pictures,
+    ).loss
+    torch.testing.assert_close(forward_loss(model, batch, model.config.image_token_id), theirs, atol=3e-2, rtol=1e-2)
