@@ -42,7 +42,7 @@ LOGGED = {
 }
 
 
-class RolloutTrainer(GRPOTrainer):
+class RolloutTrainer(loop.Resumable, GRPOTrainer):
     """TRL's GRPOTrainer on encoded prompts.
 
     Dataset rows are {"prompt": "<row>", "row": int}: pictures never travel through the trainer. Prompts are
@@ -60,9 +60,6 @@ class RolloutTrainer(GRPOTrainer):
 
     def _prompt(self, row: int) -> Prompt:
         return self.prompts[row]
-
-    def create_model_card(self, *args, **kwargs) -> None:
-        """No README in a resumable checkpoint."""
 
     def _accuracy(self, completions, completion_ids, row, **_) -> list[float]:
         ends = set(self.eos_token_ids)
@@ -89,9 +86,7 @@ class RolloutTrainer(GRPOTrainer):
     def _tokenize_prompts(self, prompts):
         return [self._prompt(int(i)).ids.tolist() for i in prompts], None, {}
 
-    def _generate_single_turn(
-        self, prompt_ids, images, multimodal_fields, num_generations, has_tool_images=False
-    ):
+    def _generate_single_turn(self, prompt_ids, images, multimodal_fields, num_generations, has_tool_images=False):
         rows = self._batch_rows[:: self.num_generations]
         inputs = encode(self.processing_class, [self.rows[i] for i in rows], True)
         ids = [self._prompt(i).ids for i in rows]
@@ -160,6 +155,7 @@ def rl_arguments(config: Rl, out: Path, seed: int) -> GRPOConfig:
         top_p=1.0,
         top_k=0,
         beta=config.beta,
+        use_bias_correction_kl=False,  # TRL's default weighs the k3 estimate with the ratio; the paper does not
         epsilon=config.epsilon,
         loss_type="grpo",
         scale_rewards="group",

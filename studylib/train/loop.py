@@ -9,9 +9,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from peft import PeftModel, set_peft_model_state_dict
+from safetensors.torch import load_file
 from transformers import PrinterCallback, Trainer, TrainerCallback
 
 from studylib.errors import StudyError
+from studylib.models import load_model
 from studylib.train.encode import language_base
 
 CHECKPOINT_SECONDS = 90  # work that a kill may cost
@@ -96,9 +99,7 @@ class Log(TrainerCallback):
             self.said = seconds
             left = seconds / (state.global_step - self.first) * (state.max_steps - state.global_step)
             shown = ", ".join(f"{key} {line[key]:.3g}" for key in ("loss", "reward", "length") if key in line)
-            self.report(
-                f"{self.name} step {line['step']}/{state.max_steps // self.each}: {shown}; {left:.0f} s left"
-            )
+            self.report(f"{self.name} step {line['step']}/{state.max_steps // self.each}: {shown}; {left:.0f} s left")
 
 
 class Timed(TrainerCallback):
@@ -130,6 +131,28 @@ class Publish(TrainerCallback):
         if state.global_step % self.every == 0 or state.global_step == state.max_steps:
             number = -(-state.global_step // self.each)
             publish(model, self.processor, self.out / f"{self.unit}-{number}")
+
+
+class Resumable:
+    """Mixin of a Trainer whose checkpoints really resume."""
+
+    def create_model_card(self, *args, **kwargs) -> None:
+        """No README in a resumable checkpoint."""
+
+    def _load_from_checkpoint(self, resume_from_checkpoint, model=None) -> None:
+        """Load all weights or fail.
+
+        transformers 5 renames the keys of Qwen2.5-VL on saving, and its Trainer loads them by their live names
+        with `strict=False`: nothing fits, a warning is logged, and training goes on from the start's weights.
+        With TRL's second adapter, the reference, it does not load the first.
+        """
+        if not isinstance(self.model, PeftModel):
+            self.model.load_state_dict(load_model(resume_from_checkpoint).state_dict())
+            return
+        saved = load_file(Path(resume_from_checkpoint) / "adapter_model.safetensors")
+        wrong = set_peft_model_state_dict(self.model, saved, adapter_name="default").unexpected_keys
+        if wrong:
+            raise StudyError(f"{resume_from_checkpoint} holds another adapter ({wrong[0]}): remove the folder.")
 
 
 def run(trainer: Trainer, out: Path) -> None:

@@ -76,9 +76,7 @@ class Traces:
         self.kept = [i for i, length in enumerate(lengths) if length <= limit]
         self.dropped = len(rows) - len(self.kept)
         if not self.kept:
-            raise StudyError(
-                f"None of the {len(rows)} traces fits the model's {limit} positions: shorten them."
-            )
+            raise StudyError(f"None of the {len(rows)} traces fits the model's {limit} positions: shorten them.")
         self.prompts, self.responses = prompts, responses
         self.lengths = [lengths[i] for i in self.kept]
 
@@ -102,7 +100,7 @@ def per_trace_loss(log_probs: torch.Tensor, mask: torch.Tensor, traces: int | to
     return -((log_probs * mask).sum(1) / mask.sum(1)).sum() / traces
 
 
-class TraceTrainer(SFTTrainer):
+class TraceTrainer(loop.Resumable, SFTTrainer):
     """TRL's SFTTrainer on encoded traces.
 
     The loss averages per trace over the whole batch. TRL itself averages per token, and for Qwen2.5-VL
@@ -114,9 +112,6 @@ class TraceTrainer(SFTTrainer):
         dataset = Dataset.from_dict({"row": list(range(len(traces)))})
         super().__init__(train_dataset=dataset, data_collator=traces.collate, **kwargs)
         self.model_accepts_loss_kwargs = True
-
-    def create_model_card(self, *args, **kwargs) -> None:
-        """No README in a resumable checkpoint."""
 
     def _get_train_sampler(self, train_dataset=None) -> Sampler:
         batch = self.args.train_batch_size * self.args.gradient_accumulation_steps * self.args.world_size
