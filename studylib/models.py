@@ -31,15 +31,11 @@ def _check_source(path: str | Path) -> str:
     folder = Path(path)
     if folder.is_dir():
         if not (folder / "config.json").is_file():
-            raise StudyError(
-                f"{folder} holds no model (config.json is missing): rebuild or choose another folder."
-            )
+            raise StudyError(f"{folder} holds no model (config.json is missing): rebuild or choose another folder.")
         return str(folder)
     is_hub_id = isinstance(path, str) and len(folder.parts) == 2 and not folder.parent.is_dir()
     if folder.is_absolute() or not is_hub_id:
-        raise StudyError(
-            f"No model at {folder}: the folder does not exist; run the stage that makes it first."
-        )
+        raise StudyError(f"No model at {folder}: the folder does not exist; run the stage that makes it first.")
     return str(path)
 
 
