@@ -54,10 +54,7 @@ def _with_completions(processor, rows, completions) -> tuple[dict, list[list[int
     from torch.nn.functional import pad
 
     tokenizer = processor.tokenizer
-    ids = [
-        [*tokenizer(text, add_special_tokens=False)["input_ids"], tokenizer.eos_token_id]
-        for text in completions
-    ]
+    ids = [[*tokenizer(text, add_special_tokens=False)["input_ids"], tokenizer.eos_token_id] for text in completions]
     width = max(map(len, ids))
     tokens = torch.full((len(ids), width), tokenizer.pad_token_id)
     mask = torch.zeros_like(tokens)

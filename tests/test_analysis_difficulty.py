@@ -76,7 +76,5 @@ def test_question_without_a_level_is_named():
 
 def test_length_contrast_is_the_log_of_the_ratio():
     base = scores(np.full(40, 0.5), "base", 16)
-    table = difficulty.contrast(
-        base.assign(tokens=120), base, difficulty.tag_levels(base), "base", "log_length"
-    )
+    table = difficulty.contrast(base.assign(tokens=120), base, difficulty.tag_levels(base), "base", "log_length")
     assert table["estimate"].to_numpy() == pytest.approx(np.log(12))

@@ -9,9 +9,7 @@ from studylib.analysis.verdicts import CLAIMS, COMBINATIONS, Claim, claims_of, j
 from studylib.errors import StudyError
 
 
-def contrasts(
-    cells: dict[str, tuple[float, float]], against: str = "base", measure: str = "accuracy"
-) -> pd.DataFrame:
+def contrasts(cells: dict[str, tuple[float, float]], against: str = "base", measure: str = "accuracy") -> pd.DataFrame:
     rows = [
         {
             "arm": "rl",
@@ -75,10 +73,7 @@ def test_holm_makes_a_family_stricter_than_a_single_claim():
 
 
 def test_a_cell_without_a_standard_error_decides_nothing():
-    assert (
-        verdict(Claim("x", 4, "RL beats the base.", "rl"), contrasts({"all": (50, float("nan"))}))
-        == "undecided"
-    )
+    assert verdict(Claim("x", 4, "RL beats the base.", "rl"), contrasts({"all": (50, float("nan"))})) == "undecided"
 
 
 def test_a_level_without_questions_decides_nothing_and_a_missing_contrast_is_told():

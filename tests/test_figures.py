@@ -45,9 +45,7 @@ def figures(study) -> dict[str, go.Figure]:
         "accuracy": by_level.accuracy_by_benchmark(study["accuracy"], STAMP),
         "length_by_level": by_length.length_by_level(study["lengths"], STAMP),
         "gain_against_length": by_length.gain_against_length(study["gains"], study["lengths"], STAMP),
-        "accuracy_against_length": by_length.accuracy_against_length(
-            study["accuracy"], study["lengths"], STAMP
-        ),
+        "accuracy_against_length": by_length.accuracy_against_length(study["accuracy"], study["lengths"], STAMP),
         "rl_curves": training.rl_curves(training_log(), STAMP),
         "words": by_style.reflection_words(style.word_counts(study["scores"]), STAMP),
         "flows": by_style.flows(study["flows"], STAMP, "base", "rl"),
@@ -139,9 +137,7 @@ def test_show_emits_json_and_html_with_the_same_id_twice(figures, monkeypatch):
 
 def test_a_chrome_that_does_not_start_costs_only_the_png(figures, monkeypatch):
     monkeypatch.setattr(display.shutil, "which", lambda name: "/bin/false")
-    monkeypatch.setattr(
-        go.Figure, "to_image", lambda *a, **k: (_ for _ in ()).throw(RuntimeError("no Chrome"))
-    )
+    monkeypatch.setattr(go.Figure, "to_image", lambda *a, **k: (_ for _ in ()).throw(RuntimeError("no Chrome")))
     monkeypatch.setattr(display.kaleido, "start_sync_server", lambda **options: None)
     assert display.png(figures["words"], 380) is None
 

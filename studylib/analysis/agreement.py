@@ -1,7 +1,7 @@
 """Agreement of the grader with other people's verdicts, and what other habits of grading would have said.
 
 Reads the development rows that a reader may have (`dev.jsonl`, `answer_pairs_dev.jsonl`: fields and
-licences in their README); writes only counts, ids and classes, never a row's text. """
+licences in their README); writes only counts, ids and classes, never a row's text."""
 
 import json
 import re
@@ -14,7 +14,7 @@ import pandas as pd
 from studylib.errors import StudyError
 from studylib.grading import OUTCOMES, grade_many
 
-CLASSES = ("ours wrong", "theirs wrong", "ambiguous", "unread")
+CLASSES = ("ours wrong", "theirs wrong", "ambiguous", "contradiction", "unread")
 KEY = ["source", "model", "id", "row"]
 _THINK = re.compile(r"</?think>")
 
@@ -44,9 +44,7 @@ def grade_pairs(data: Path, jobs: int = 1) -> pd.DataFrame:
     rows = read_rows(data / "grading" / "answer_pairs_dev.jsonl")
     asked = [{"question_type": "free_form", "answer": r["gold"], "response": r["prediction"]} for r in rows]
     outcomes = [grade.outcome for grade in grade_many(asked, jobs)]
-    table = pd.DataFrame(rows)[["source", "file", "row"]].assign(
-        verdict=[r["equal"] for r in rows], outcome=outcomes
-    )
+    table = pd.DataFrame(rows)[["source", "file", "row"]].assign(verdict=[r["equal"] for r in rows], outcome=outcomes)
     return table.assign(agrees=(table["outcome"] == "correct") == table["verdict"])
 
 
@@ -88,11 +86,9 @@ def policies(rows: Sequence[Mapping[str, Any]], jobs: int = 1) -> pd.DataFrame:
     ours: the grader as it is; box_only: nothing but a box counts; explicit_only: a box, a tag or a sentence
     that says "answer"; cut_as_answer: truncated text and unfinished thinking graded like any other;
     random_option: an unparsed choice scores 1 / options, as a guess would; unparsed_dropped: what is not
-    parsed leaves the sample; judge_at_best: a judge that finds every unparsed response right. """
+    parsed leaves the sample; judge_at_best: a judge that finds every unparsed response right."""
     grades = list(grade_many(rows, jobs))
-    uncut = [
-        {**row, "response": _THINK.sub(" ", row["response"] or ""), "finish_reason": "stop"} for row in rows
-    ]
+    uncut = [{**row, "response": _THINK.sub(" ", row["response"] or ""), "finish_reason": "stop"} for row in rows]
     lenient = list(grade_many(uncut, jobs))
     options = [len(row["choices"]) if row.get("choices") is not None else 0 for row in rows]
     ours = pd.Series([float(g.outcome == "correct") for g in grades])
@@ -119,9 +115,7 @@ def write_agreement(data: Path, out: Path, jobs: int = 1) -> None:
     out.mkdir(parents=True, exist_ok=True)
     graded, pairs = grade_dev(data, jobs), grade_pairs(data, jobs)
     read = _merge(graded, out / "disagreements.csv")
-    agreement(graded, read, ["source", "question_type"]).to_csv(
-        out / "agreement.csv", index=False, float_format="%.4f"
-    )
+    agreement(graded, read, ["source", "question_type"]).to_csv(out / "agreement.csv", index=False, float_format="%.4f")
     read_pairs = _merge(pairs, out / "pair_disagreements.csv")
     agreement(pairs, read_pairs, ["source"]).to_csv(out / "pairs.csv", index=False, float_format="%.4f")
     rows = read_rows(data / "grading" / "dev.jsonl")

@@ -23,9 +23,7 @@ def checkpoint_scores(validation: pd.DataFrame, questions: pd.DataFrame) -> pd.D
     hopeful as a forecast: it was chosen for being high.
     """
     tables = []
-    for (_, checkpoint), group in with_problems(validation, questions).groupby(
-        ["arm", "checkpoint"], sort=False
-    ):
+    for (_, checkpoint), group in with_problems(validation, questions).groupby(["arm", "checkpoint"], sort=False):
         rates = question_rates(group)
         rates["value"] *= POINTS
         unit, _, number = checkpoint.partition("-")
@@ -33,9 +31,7 @@ def checkpoint_scores(validation: pd.DataFrame, questions: pd.DataFrame) -> pd.D
         accuracy = group["correct"].mean()
         tables.append(scored.assign(checkpoint=checkpoint, unit=unit, number=int(number or 0), raw=accuracy))
     table = pd.concat(tables, ignore_index=True)
-    best = (
-        table.sort_values(["raw", "number"], ascending=[False, True]).groupby("arm", sort=False).head(1).index
-    )
+    best = table.sort_values(["raw", "number"], ascending=[False, True]).groupby("arm", sort=False).head(1).index
     return table.assign(chosen=table.index.isin(best)).drop(columns="raw")
 
 

@@ -78,9 +78,7 @@ def margins(rates: pd.DataFrame) -> list[pd.DataFrame]:
     return [cells, cells.assign(level=ALL), cells.assign(panel=ALL), cells.assign(panel=ALL, level=ALL)]
 
 
-def gains(
-    arms: pd.DataFrame, base_a: pd.DataFrame, base_b: pd.DataFrame, levels: pd.DataFrame
-) -> pd.DataFrame:
+def gains(arms: pd.DataFrame, base_a: pd.DataFrame, base_b: pd.DataFrame, levels: pd.DataFrame) -> pd.DataFrame:
     """Gains of every arm against set B, the biased ones against set A, and the base's own regression line.
 
     `against` tells them apart: "B" is the fair gain; "A" the biased one. The rows of arm "base" (against "A")

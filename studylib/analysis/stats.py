@@ -44,9 +44,7 @@ def clustered_se(values: pd.Series, clusters: pd.Series) -> float:
     """Cluster-robust standard error of the mean of the values, in their unit."""
     refuse_missing_clusters(clusters)
     codes = pd.factorize(clusters)[0]
-    fit = OLS(values.to_numpy(float), np.ones(len(values))).fit(
-        cov_type="cluster", cov_kwds={"groups": codes}
-    )
+    fit = OLS(values.to_numpy(float), np.ones(len(values))).fit(cov_type="cluster", cov_kwds={"groups": codes})
     return float(fit.bse[0])
 
 
@@ -94,17 +92,21 @@ def bootstrap_mean(values: pd.DataFrame, draws: int = 1000, random_state: int = 
 
 def _cells(stratum: pd.DataFrame, seeds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Sum and count of the values, each (seeds, problems)."""
-    grouped = stratum.groupby(["seed", "problem"])["value"].agg(["sum", "count"]).unstack(fill_value=0)
-    grouped = grouped.reindex(seeds, fill_value=0)
-    if (grouped["count"].sum(axis=1) == 0).any():
-        raise StudyError(
-            f"{stratum['benchmark'].iloc[0]} lacks one of the seeds {seeds.tolist()}; evaluate it too."
-        )
-    return grouped["sum"].to_numpy(float), grouped["count"].to_numpy(float)
+    problem, names = pd.factorize(stratum["problem"])
+    place, shape = np.searchsorted(seeds, stratum["seed"]) * len(names) + problem, (len(seeds), len(names))
+    sums, counts = (
+        np.bincount(place, weights, minlength=len(seeds) * len(names)).reshape(shape).astype(float)
+        for weights in (stratum["value"].to_numpy(float), None)
+    )
+    if (counts.sum(axis=1) == 0).any():
+        raise StudyError(f"{stratum['benchmark'].iloc[0]} lacks one of the seeds {seeds.tolist()}; evaluate it too.")
+    return sums, counts
 
 
 def _resample(rng: np.random.Generator, units: int, draws: int) -> np.ndarray:
-    return rng.multinomial(max(units - 1, 1), np.full(units, 1 / units), size=draws).astype(float)
+    """How often each unit is drawn, (draws, units): units - 1 draws with replacement."""
+    drawn = rng.integers(units, size=(draws, max(units - 1, 1))) + units * np.arange(draws)[:, None]
+    return np.bincount(drawn.ravel(), minlength=draws * units).reshape(draws, units).astype(float)
 
 
 def _satterthwaite(se: float, by_seed: np.ndarray, problems: int) -> float:

@@ -24,9 +24,7 @@ def word_counts(scores: pd.DataFrame, words: tuple[str, ...] = PAPER_WORDS) -> p
     for arm, group in scores.groupby("arm", sort=False):
         text = "\n".join(group["text"]).lower()
         for word in words:
-            count = (
-                len(re.findall(rf"\b{re.escape(word)}", text)) if word in PAPER_WORDS else _whole(word, text)
-            )
+            count = len(re.findall(rf"\b{re.escape(word)}", text)) if word in PAPER_WORDS else _whole(word, text)
             rows.append(
                 {
                     "arm": arm,

@@ -69,9 +69,7 @@ CLAIMS = (
     Claim("sft-hard", 5, "SFT gains on the hardest questions.", "sft_eureka", levels=("L5",)),
     Claim("rl-over-sft", 5, "RL beats SFT over all.", "rl", ("sft_eureka",)),
     Claim("sft-hardest", 5, "SFT beats RL on the hardest questions.", "sft_eureka", ("rl",), ("L5",)),
-    Claim(
-        "rl-easy", 5, "RL keeps the easiest questions.", "rl", levels=("L1",), margin=-NON_INFERIORITY_MARGIN
-    ),
+    Claim("rl-easy", 5, "RL keeps the easiest questions.", "rl", levels=("L1",), margin=-NON_INFERIORITY_MARGIN),
     Claim(
         "sft-long",
         5,
@@ -105,13 +103,9 @@ def contrasts_for(claims: list[Claim], scores: pd.DataFrame, levels: pd.DataFram
     needed = dict.fromkeys((claim.arm, other, claim.measure) for claim in claims for other in claim.against)
     missing = {name for arm, other, _ in needed for name in (arm, other)} - set(scores["arm"])
     if missing:
-        raise StudyError(
-            f"The claims need the arm '{min(missing)}', which has no responses yet; evaluate it."
-        )
+        raise StudyError(f"The claims need the arm '{min(missing)}', which has no responses yet; evaluate it.")
     arms = dict(list(scores.groupby("arm")))
-    return pd.concat(
-        [contrast(arms[arm], arms[other], levels, other, measure) for arm, other, measure in needed]
-    )
+    return pd.concat([contrast(arms[arm], arms[other], levels, other, measure) for arm, other, measure in needed])
 
 
 def judge(claims: list[Claim], contrasts: pd.DataFrame, alpha: float = 0.05) -> pd.DataFrame:
@@ -155,9 +149,7 @@ def _parts(claim: Claim, contrasts: pd.DataFrame) -> pd.DataFrame:
         & (contrasts["measure"] == claim.measure)
     ].reset_index(drop=True)
     if rows.empty:
-        raise StudyError(
-            f"The claim '{claim.id}' needs {claim.arm} against {claim.against}; contrast them first."
-        )
+        raise StudyError(f"The claim '{claim.id}' needs {claim.arm} against {claim.against}; contrast them first.")
     empty = len(claim.against) * len(claim.levels) - len(rows)
     if empty:  # a level without questions can be tested by nothing, so it decides nothing
         unknown = dict.fromkeys(("estimate", "se", "df", "low", "high"), float("nan"))

@@ -20,9 +20,7 @@ from studylib.published import MIRRORED
 COLUMNS = 2
 
 
-def panel_grid(
-    names: list[str], columns: int = COLUMNS, **options
-) -> tuple[go.Figure, dict[str, dict[str, int]]]:
+def panel_grid(names: list[str], columns: int = COLUMNS, **options) -> tuple[go.Figure, dict[str, dict[str, int]]]:
     """A grid of panels, and the place of each by its name."""
     rows = -(-len(names) // columns)
     titles = ["All benchmarks" if name == ALL else name for name in names]
@@ -63,9 +61,7 @@ def gain_by_level(gains: pd.DataFrame, stamp: str, published: pd.DataFrame | Non
                 trace = _paper_line(theirs[theirs["arm"] == arm], arm, show=panel == panels[0])
                 fig.add_trace(trace, **places[panel])
     fig.add_hline(y=0, line={"color": FAINT, "width": 1}, layer="below")
-    fig.update_xaxes(
-        tickvals=list(range(len(LEVELS))), ticktext=list(LEVELS), range=[-0.4, len(LEVELS) - 0.6]
-    )
+    fig.update_xaxes(tickvals=list(range(len(LEVELS))), ticktext=list(LEVELS), range=[-0.4, len(LEVELS) - 0.6])
     fig.update_yaxes(title_text="gain (points)", title_standoff=4, col=1)
     height = 215 * -(-len(panels) // columns) + 24 * (len(arms) + (0 if published is None else 2)) + 40
     return dress(fig, "Gain over the base by difficulty level", stamp, height, True)
@@ -82,9 +78,7 @@ def paper_gains(published: pd.DataFrame, stamp: str) -> go.Figure:
             )
             fig.add_trace(line.update(marker={"symbol": marker_of(arm), "size": 6}), **place)
     fig.add_hline(y=0, line={"color": FAINT, "width": 1}, layer="below")
-    fig.update_xaxes(
-        tickvals=list(range(len(LEVELS))), ticktext=list(LEVELS), range=[-0.4, len(LEVELS) - 0.6]
-    )
+    fig.update_xaxes(tickvals=list(range(len(LEVELS))), ticktext=list(LEVELS), range=[-0.4, len(LEVELS) - 0.6])
     fig.update_yaxes(title_text="gain (points)", title_standoff=4, col=1)
     return dress(fig, "The paper's Figure 1 (digitised)", stamp, 780, True)
 
@@ -191,9 +185,7 @@ def level_sizes(levels: pd.DataFrame, stamp: str) -> go.Figure:
     return dress(fig, "Questions in each difficulty level", stamp, 60 * len(panels) + 120)
 
 
-def accuracy_by_benchmark(
-    accuracy: pd.DataFrame, stamp: str, target: tuple[float, float] | None = None
-) -> go.Figure:
+def accuracy_by_benchmark(accuracy: pd.DataFrame, stamp: str, target: tuple[float, float] | None = None) -> go.Figure:
     """Accuracy of each arm on each benchmark with its interval; target: a band in % to be shaded."""
     panels = panel_order(accuracy["benchmark"])
     arms = in_order(list(accuracy["arm"].unique()))

@@ -15,9 +15,7 @@ def length_by_level(lengths: pd.DataFrame, stamp: str) -> go.Figure:
     arms = in_order(list(lengths["arm"].unique()))
     for panel in panels:
         for arm in arms:
-            cells = lengths[
-                (lengths["benchmark"] == panel) & (lengths["arm"] == arm) & (lengths["level"] != ALL)
-            ]
+            cells = lengths[(lengths["benchmark"] == panel) & (lengths["arm"] == arm) & (lengths["level"] != ALL)]
             line = go.Scatter(
                 x=cells["level"].map(LEVELS.index),
                 y=cells["estimate"].round(1),
@@ -30,18 +28,14 @@ def length_by_level(lengths: pd.DataFrame, stamp: str) -> go.Figure:
                 **error_bars(cells, colour_of(arm)),
             )
             fig.add_trace(line, **places[panel])
-    fig.update_xaxes(
-        tickvals=list(range(len(LEVELS))), ticktext=list(LEVELS), range=[-0.4, len(LEVELS) - 0.6]
-    )
+    fig.update_xaxes(tickvals=list(range(len(LEVELS))), ticktext=list(LEVELS), range=[-0.4, len(LEVELS) - 0.6])
     log_ticks(fig.update_yaxes)
     fig.update_yaxes(title_text="tokens (log)", title_standoff=4, col=1)
     rows = -(-len(panels) // 2)
     return dress(fig, "Mean response length by level", stamp, 210 * rows + 70 + 10 * len(arms), True)
 
 
-def gain_against_length(
-    gains: pd.DataFrame, lengths: pd.DataFrame, stamp: str, base: str = "base"
-) -> go.Figure:
+def gain_against_length(gains: pd.DataFrame, lengths: pd.DataFrame, stamp: str, base: str = "base") -> go.Figure:
     """Gain in accuracy against the ratio of mean response lengths to the base: a point an arm and benchmark.
 
     gains: difficulty.gains (points, against set B); lengths: length.response_length. Of both the rows over

@@ -59,9 +59,7 @@ def flows(table: pd.DataFrame, stamp: str, before: str, after: str) -> go.Figure
         )
     fig.add_vline(x=0, line={"color": FAINT, "width": 1})
     fig.update_layout(barmode="relative", bargap=0.35)
-    fig.update_xaxes(
-        title_text="share of questions (%)", labelalias={f"−{tick}": f"{tick}" for tick in range(101)}
-    )
+    fig.update_xaxes(title_text="share of questions (%)", labelalias={f"−{tick}": f"{tick}" for tick in range(101)})
     title = f"From {name_of(before)} to {name_of(after)}"
     return dress(fig, title, stamp, 45 * len(panels) + 140)
 

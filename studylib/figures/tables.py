@@ -11,9 +11,7 @@ from studylib.published import MIRRORED
 MARKS = {"holds": "✔ holds", "fails": "✘ fails", "undecided": "? undecided"}
 
 
-def beside_paper(
-    accuracy: pd.DataFrame, paper: pd.DataFrame, rows: dict[str, str], stamp: str
-) -> pd.DataFrame:
+def beside_paper(accuracy: pd.DataFrame, paper: pd.DataFrame, rows: dict[str, str], stamp: str) -> pd.DataFrame:
     """Accuracy in %: our arm with half of its interval, and under it the paper's row.
 
     accuracy: difficulty.accuracy. paper: a published table whose first column names its rows. rows: our arm
@@ -30,9 +28,7 @@ def beside_paper(
         lines += [[f"{theirs[name]:.1f}" for name in (*MIRRORED.values(), "avg")]]
         index += [(name_of(arm), stamp), (f"{rows[arm]}", "paper (7B)")]
     columns = [f"{ours} / {theirs}" for ours, theirs in MIRRORED.items()] + ["average"]
-    return pd.DataFrame(
-        lines, columns=columns, index=pd.MultiIndex.from_tuples(index, names=["arm", "accuracy, %"])
-    )
+    return pd.DataFrame(lines, columns=columns, index=pd.MultiIndex.from_tuples(index, names=["arm", "accuracy, %"]))
 
 
 def _interval(cell: pd.Series) -> str:
@@ -41,9 +37,7 @@ def _interval(cell: pd.Series) -> str:
 
 def plain(table: pd.DataFrame, decimals: int = 1) -> HTML:
     """A table as small HTML without styles or scripts."""
-    return HTML(
-        table.to_html(border=0, float_format=lambda x: f"{x:.{decimals}f}", na_rep="", justify="left")
-    )
+    return HTML(table.to_html(border=0, float_format=lambda x: f"{x:.{decimals}f}", na_rep="", justify="left"))
 
 
 def verdicts(table: pd.DataFrame) -> HTML:
@@ -62,6 +56,4 @@ def verdicts(table: pd.DataFrame) -> HTML:
 
 def _measured(row: pd.Series) -> str:
     at = "" if row["level"] == ALL else f" at {row['level']}"
-    return (
-        f"{row['estimate']:.1f} [{row['low']:.1f}, {row['high']:.1f}] against {name_of(row['against'])}{at}"
-    )
+    return f"{row['estimate']:.1f} [{row['low']:.1f}, {row['high']:.1f}] against {name_of(row['against'])}{at}"

@@ -19,9 +19,7 @@ RL_PANELS = {
 }
 
 
-def training_curves(
-    log: pd.DataFrame, stamp: str, panels: dict[str, str], title: str, window: int = 5
-) -> go.Figure:
+def training_curves(log: pd.DataFrame, stamp: str, panels: dict[str, str], title: str, window: int = 5) -> go.Figure:
     """One panel a column of the log: the logged values thin, their running mean of `window` logs thick.
 
     log: columns arm, step, and those of the panels; a column that no arm logged has no panel.
@@ -49,9 +47,7 @@ def _raw_and_mean(values: pd.DataFrame, column: str, arm: str, window: int, show
     common = {"x": values["step"], "mode": "lines", "legendgroup": arm, "name": name_of(arm)}
     thin, thick = ({"color": colour_of(arm), "width": width} for width in (0.8, 2))
     return [
-        go.Scatter(
-            y=values[column].round(4), line=thin, opacity=0.4, showlegend=False, hoverinfo="skip", **common
-        ),
+        go.Scatter(y=values[column].round(4), line=thin, opacity=0.4, showlegend=False, hoverinfo="skip", **common),
         go.Scatter(y=smooth.round(4), line=thick, showlegend=show, **common),
     ]
 
