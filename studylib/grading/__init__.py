@@ -54,7 +54,7 @@ def grade_many(rows: Iterable[Mapping[str, Any]], jobs: int = 1) -> Iterator[Gra
         }
         for row in rows
     )
-    return map(_grade_of, batch.run(tasks, jobs))
+    yield from map(_grade_of, batch.run(tasks, jobs))
 
 
 def grade_file(path: str | Path, jobs: int = 1) -> None:

@@ -90,7 +90,8 @@ def _sentence(text: str, start: int) -> str:
         if rest.startswith(("\\[", "$$")):
             return rest[: max(rest.find("\\]"), rest.find("$$", 2), 0) + 2]
     end = _SENTENCE_END.search(rest)
-    return (rest[: end.start()] if end else rest).strip().rstrip('!"}')
+    said = (rest[: end.start()] if end else rest).strip().rstrip('!"')
+    return said.rstrip('}"') if said.count("}") > said.count("{") else said
 
 
 def joined(text: str, found: list[tuple[int, int, str]], words: bool) -> str | None:
