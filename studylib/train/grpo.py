@@ -6,7 +6,7 @@ J = 1/G sum_i 1/|o_i| sum_t [min(r A, clip(r, 1 - eps, 1 + eps) A) - beta KL_k3]
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -22,6 +22,7 @@ from studylib.prompts import encode
 from studylib.train import loop
 from studylib.train.encode import Prompt, Prompts, at_places, forward_inputs, pack
 from studylib.train.rewards import ACCURACY, FORMAT, accuracy, well_formed
+from studylib.train.sft import per_trace_loss
 
 LOGGED = {
     "loss": "loss",
@@ -36,6 +37,9 @@ LOGGED = {
     "clip_ratio/region_mean": "clipped",
     "frac_reward_zero_std": "zero_variance",
     "grad_norm": "grad_norm",
+    "taught": "taught",
+    "sft_loss": "sft_loss",
+    "prefix_share": "prefix_share",
     "num_tokens": "tokens",
     "step_time": "step_seconds",
     "generation": "generation_seconds",
@@ -86,7 +90,9 @@ class RolloutTrainer(loop.Resumable, GRPOTrainer):
     def _tokenize_prompts(self, prompts):
         return [self._prompt(int(i)).ids.tolist() for i in prompts], None, {}
 
-    def _generate_single_turn(self, prompt_ids, images, multimodal_fields, num_generations, has_tool_images=False):
+    def _generate_single_turn(
+        self, prompt_ids, images, multimodal_fields, num_generations, has_tool_images=False
+    ):
         rows = self._batch_rows[:: self.num_generations]
         inputs = encode(self.processing_class, [self.rows[i] for i in rows], True)
         ids = [self._prompt(i).ids for i in rows]
@@ -128,14 +134,40 @@ class RolloutTrainer(loop.Resumable, GRPOTrainer):
                 entropies[part, :width] = at_places(outputs.entropy, places)
         return logps, entropies if compute_entropy else None, None
 
+    def encoded(self, texts: Sequence[str], end: bool = False) -> list[list[int]]:
+        """Token ids of demonstrations, with the end token if they are whole; an empty text stays empty."""
+        told = self._tokenizer(list(texts), add_special_tokens=False)["input_ids"] if texts else []
+        return [ids + [self._tokenizer.eos_token_id] * end if ids else [] for ids in told]
+
+    def first_of_group(self) -> torch.Tensor:
+        """True for the first rollout of each question (rows,): what counts once a question is put there."""
+        return torch.arange(len(self._batch_rows)) % self.num_generations == 0
+
+    def demonstration_loss(
+        self, model, rows: Sequence[int], prompts: Sequence[Prompt], targets
+    ) -> torch.Tensor:
+        """Sum over these questions of the mean NLL of their targets, over the questions of an optimizer step."""
+        if not rows:
+            return torch.zeros((), device=self.accelerator.device)
+        batch = pack(prompts, [[target] for target in targets], self._tokenizer.pad_token_id)
+        batch = self._on_device(batch | self.prompts.features(rows))
+        with self.accelerator.autocast():
+            outputs = model(**forward_inputs(batch), fused_lm_head=True)
+        rollouts = self.args.per_device_train_batch_size * self.args.gradient_accumulation_steps
+        total = per_trace_loss(outputs.log_probs, outputs.label_mask, 1)
+        self._metrics["train"]["sft_loss"].append(float(total) / len(rows))
+        return total / (rollouts / self.num_generations)
+
+    def _on_device(self, batch: dict) -> dict:
+        return {name: tensor.to(self.accelerator.device) for name, tensor in batch.items()}
+
     def _score(self, model, rows: Sequence[int], said: Sequence[torch.Tensor]):
         prompts = [self._prompt(i) for i in rows]
         share = sum(len(p.ids) for p in prompts) >= sum(len(ids) for ids in said)
         leaders = [k for k in range(len(rows)) if k == 0 or not share or rows[k] != rows[k - 1]]
         groups = [said[a:b] for a, b in zip(leaders, [*leaders[1:], len(rows)], strict=True)]
         batch = pack([prompts[k] for k in leaders], groups, self._tokenizer.pad_token_id)
-        batch |= self.prompts.features([rows[k] for k in leaders])
-        batch = {name: tensor.to(self.accelerator.device) for name, tensor in batch.items()}
+        batch = self._on_device(batch | self.prompts.features([rows[k] for k in leaders]))
         with self.accelerator.autocast():
             return model(**forward_inputs(batch), fused_lm_head=True), batch["places"]
 
@@ -202,6 +234,7 @@ def train_grpo(
     config: Rl,
     seed: int,
     report: loop.Report = loop.say,
+    build: Callable[..., RolloutTrainer] = RolloutTrainer,
 ) -> dict:
     """Train with GRPO; publish `out/step-N` every `checkpoint_every` steps, and `out/log.jsonl`.
 
@@ -219,7 +252,7 @@ def train_grpo(
         model = add_lora(model, config.lora)
     each = config.mini_batches
     log = loop.Log(out / "log.jsonl", "GRPO", LOGGED, report, each)
-    trainer = RolloutTrainer(
+    trainer = build(
         model=model,
         args=rl_arguments(config, out, seed),
         processing_class=processor,

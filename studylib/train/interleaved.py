@@ -1,0 +1,67 @@
+"""Interleaved SFT and RL (paper section 3): GRPO, but a question whose rollouts all fail learns its trace.
+
+    L = 1/B sum over questions of (failed ? weight * mean NLL(trace) : L_GRPO)
+
+A failed question is one whose accuracies are all 0, whatever the format earned. The paper does not state the
+weight. Variant: the SFT term on every question, beside the RL loss of those that did not fail.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from studylib.params import Rl
+from studylib.train import loop
+from studylib.train.grpo import RolloutTrainer, train_grpo
+
+
+class InterleavedTrainer(RolloutTrainer):
+    """`weight` of the SFT term; `everywhere` puts it on all questions. A row without a trace keeps the RL loss."""
+
+    def __init__(self, *, weight: float, everywhere: bool = False, **kwargs):
+        super().__init__(**kwargs)
+        self.weight, self.everywhere = weight, everywhere
+        self.targets = self.encoded([row.get("trace") or "" for row in self.rows], end=True)
+
+    def _calculate_rewards(self, inputs, prompts, completions, completion_ids_list):
+        rewards = super()._calculate_rewards(inputs, prompts, completions, completion_ids_list)
+        failed = (rewards[:, 0].view(-1, self.num_generations) == 0).all(1)
+        local = self.accelerator.process_index * len(prompts)
+        self._failed = failed.repeat_interleave(self.num_generations)[local : local + len(prompts)].cpu()
+        return rewards
+
+    def _generate_and_score_completions(self, inputs):
+        batch = super()._generate_and_score_completions(inputs)
+        taught = torch.tensor([bool(self.targets[row]) for row in batch["row"].tolist()])
+        failed = self._failed & taught
+        batch["tool_mask"] = (~failed).long()[:, None].to(batch["completion_mask"]) * batch["completion_mask"]
+        batch["taught"] = self.first_of_group() & (taught if self.everywhere else failed)
+        groups = len(failed) / self.num_generations
+        self._metrics["train"]["taught"].append(float(batch["taught"].sum()) / groups)
+        return batch
+
+    def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
+        loss = super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+        rows = inputs["row"][inputs["taught"]].tolist()
+        prompts, targets = [self.prompts[i] for i in rows], [self.targets[i] for i in rows]
+        return loss + self.weight * self.demonstration_loss(model, rows, prompts, targets)
+
+
+def train_interleaved(
+    model_path: str | Path,
+    rows: Sequence[dict],
+    out: str | Path,
+    *,
+    config: Rl,
+    weight: float,
+    seed: int,
+    everywhere: bool = False,
+    report: loop.Report = loop.say,
+) -> dict:
+    """As `train_grpo`; rows carry a "trace". The log has "taught" (share of questions) and "sft_loss"."""
+    build = partial(InterleavedTrainer, weight=weight, everywhere=everywhere)
+    return train_grpo(model_path, rows, out, config=config, seed=seed, report=report, build=build)

@@ -1,0 +1,26 @@
+"""Data mixing (paper section 3): the RL model's correct answers, and traces where it has none."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+
+def mix(
+    rows: Sequence[dict],
+    completions: Sequence[Sequence],
+    grades: Sequence[Sequence],
+    traces: Mapping[str, Sequence[str]],
+) -> list[dict]:
+    """Rows for SFT from the base, each with a "trace" and its "source" ("rl" or "trace").
+
+    completions[i], grades[i]: the RL model's samples of row i (`.text`) and their grades (`.outcome`); every correct
+    one is kept. Where none is, every trace of `traces[row["id"]]` is added: the paper's counts (13k traces for at
+    most 5,250 questions) need several a question.
+    """
+    mixed = []
+    for row, samples, outcomes in zip(rows, completions, grades, strict=True):
+        told = [s.text for s, g in zip(samples, outcomes, strict=True) if g.outcome == "correct"]
+        source = "rl" if told else "trace"
+        told = told or traces.get(row["id"], [])
+        mixed += [{**row, "trace": text, "source": source} for text in told]
+    return mixed

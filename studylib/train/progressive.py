@@ -1,0 +1,105 @@
+"""Progressive SFT to RL (paper section 3): hard questions start from a trace prefix that shrinks to nothing.
+
+    L = 1/B sum over questions of (L_GRPO on the own tokens + weight * mean NLL(prefix)),  weight 0.2
+
+Hard is a pass rate of 0, fixed beforehand. Accuracy and format are graded on prefix and completion together. The
+paper does not state the schedule: ours is a cosine from 1 to 0 over the first `until` of the steps.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from studylib.errors import StudyError
+from studylib.params import Rl
+from studylib.train import loop
+from studylib.train.encode import Prompt
+from studylib.train.grpo import RolloutTrainer, train_grpo
+
+_SENTENCE_END = re.compile(r"[.!?](?=\s)|\n")
+
+
+def prefix_share(step: int, steps: int, until: float) -> float:
+    """Share of the trace that is given at a step counted from 0: 1 at first, 0 from `until * steps` on."""
+    return 0.5 * (1 + math.cos(math.pi * min(1.0, step / (until * steps))))
+
+
+def cut(trace: str, share: float) -> str:
+    """The longest beginning that ends a sentence and is no longer than `share` of the thought.
+
+    The thought ends before its `</think>`: what closes it, and the answer, are always left to the model.
+    """
+    thought = trace.rfind("</think>")
+    limit = share * (thought if thought >= 0 else max(trace.rfind(r"\boxed"), 0))
+    ends = [match.end() for match in _SENTENCE_END.finditer(trace) if match.end() <= limit]
+    return trace[: ends[-1]] if ends else ""
+
+
+class ProgressiveTrainer(RolloutTrainer):
+    """Rows with "pass_rate" 0 and a "trace" get a prefix; `steps` counts generation batches."""
+
+    def __init__(self, *, steps: int, until: float, weight: float, **kwargs):
+        super().__init__(**kwargs)
+        self.steps, self.until, self.weight = steps, until, weight
+        self.hard = {i for i, row in enumerate(self.rows) if row["pass_rate"] == 0 and row.get("trace")}
+        self.prefixes: dict[int, tuple[str, list[int]]] = {}
+
+    def _generate_and_score_completions(self, inputs):
+        updates = self.args.steps_per_generation // self.args.gradient_accumulation_steps
+        share = prefix_share(self.state.global_step // updates, self.steps, self.until)
+        rows = sorted({example["row"] for example in inputs} & self.hard)
+        texts = [cut(self.rows[i]["trace"], share) for i in rows]
+        told = zip(rows, texts, self.encoded(texts), strict=True)
+        self.prefixes = {i: (text, ids) for i, text, ids in told if ids}
+        batch = super()._generate_and_score_completions(inputs)
+        prefixed = torch.tensor([i in self.prefixes for i in self._batch_rows])
+        batch["taught"] = self.first_of_group() & prefixed
+        metrics = self._metrics["train"]
+        metrics["prefix_share"].append(share)
+        metrics["taught"].append(float(prefixed.float().mean()))
+        return batch
+
+    def _prompt(self, row: int) -> Prompt:
+        prompt = self.prompts[row]
+        return prompt.followed_by(self.prefixes[row][1]) if row in self.prefixes else prompt
+
+    def _calculate_rewards(self, inputs, prompts, completions, completion_ids_list):
+        whole = [
+            self.prefixes[example["row"]][0] + said if example["row"] in self.prefixes else said
+            for example, said in zip(inputs, completions, strict=True)
+        ]
+        return super()._calculate_rewards(inputs, prompts, whole, completion_ids_list)
+
+    def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
+        loss = super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+        rows = inputs["row"][inputs["taught"]].tolist()
+        prompts, targets = [self.prompts[i] for i in rows], [self.prefixes[i][1] for i in rows]
+        return loss + self.weight * self.demonstration_loss(model, rows, prompts, targets)
+
+
+def train_progressive(
+    model_path: str | Path,
+    rows: Sequence[dict],
+    out: str | Path,
+    *,
+    config: Rl,
+    seed: int,
+    weight: float = 0.2,
+    until: float = 0.6,
+    report: loop.Report = loop.say,
+) -> dict:
+    """As `train_grpo`; rows carry a "trace" and a "pass_rate" between 0 and 1, measured beforehand.
+
+    The log has "prefix_share", "taught" (share of rollouts that start from a prefix) and "sft_loss".
+    """
+    missing = next((row["id"] for row in rows if row.get("pass_rate") is None), None)
+    if missing is not None:
+        raise StudyError(f"Row {missing} has no pass_rate: sample the base on the queries first.")
+    build = partial(ProgressiveTrainer, steps=config.steps, until=until, weight=weight)
+    return train_grpo(model_path, rows, out, config=config, seed=seed, report=report, build=build)
