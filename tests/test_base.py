@@ -7,7 +7,7 @@ import torch
 
 from studylib.world import diet
 from studylib.world.architecture import PIXELS, build_processor, mini_config
-from studylib.world.base import Batches, corpus, forward_loss, pixels
+from studylib.world.base import Batches, corpus, forward_loss, micro_batches, pixels
 from studylib.world.scenes import draw
 
 
@@ -63,3 +63,17 @@ def test_the_loss_equals_that_of_the_whole_model_on_the_same_batch(tokenizer):
         mm_token_type_ids=pictures,
     ).loss
     torch.testing.assert_close(forward_loss(model, batch, model.config.image_token_id), theirs, atol=3e-2, rtol=1e-2)
+
+
+def test_micro_batches_add_up_to_the_loss_of_the_whole_batch(tokenizer):
+    from transformers import Qwen2_5_VLForConditionalGeneration
+
+    torch.manual_seed(0)
+    model = Qwen2_5_VLForConditionalGeneration(mini_config(tokenizer, hidden=64, layers=1, vision=32, vision_layers=1))
+    batch, image_token = Batches(tokenizer, seed=5, batch=10).next(), model.config.image_token_id
+    whole, count = forward_loss(model, batch, image_token), (batch["labels"] >= 0).sum()
+    model.model.language_model.config._attn_implementation = "eager"
+    parts = list(micro_batches(batch, 4, image_token))
+    assert [len(part["ids"]) for part in parts] == [4, 4, 2]
+    together = sum(forward_loss(model, p, image_token) * (p["labels"] >= 0).sum() / count for p in parts)
+    torch.testing.assert_close(together, whole, atol=3e-2, rtol=1e-2)

@@ -1,14 +1,14 @@
 """Build the mini base: tokenizer, a vision tower that has learned to see, then instruction tuning from that tower.
 
-`python -m studylib.world.base OUT` does all of it (`make base`); the stages are timed in the log it writes.
+`python -m studylib.world.base` does all of it (`make base`) and goes on where it was cut off.
 """
 
 from __future__ import annotations
 
-import json
 import random
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -25,6 +25,9 @@ from studylib.world.scenes import draw  # noqa: E402
 
 PICTURE = 16  # image tokens a picture
 VOCABULARY = 720
+MICRO_BATCH = 16
+VISION_CYCLES = [(600, 2e-3), (700, 1.5e-3), (450, 1.5e-3), (550, 1.5e-3)]  # steps, peak learning rate
+LANGUAGE_STEPS = 3200
 
 
 def corpus(count: int, seed: int) -> list[str]:
@@ -48,11 +51,7 @@ def pixels(images: list) -> torch.Tensor:
     mean = torch.tensor([0.48145466, 0.4578275, 0.40821073]).view(1, 3, 1, 1)
     std = torch.tensor([0.26862954, 0.26130258, 0.27577711]).view(1, 3, 1, 1)
     x = torch.from_numpy(np.stack([np.asarray(image) for image in images])).permute(0, 3, 1, 2).float() / 255
-    x = (
-        ((x - mean) / std)
-        .view(len(images), 1, 3, 4, 2, 14, 4, 2, 14)
-        .expand(-1, 2, -1, -1, -1, -1, -1, -1, -1)
-    )
+    x = ((x - mean) / std).view(len(images), 1, 3, 4, 2, 14, 4, 2, 14).expand(-1, 2, -1, -1, -1, -1, -1, -1, -1)
     return x.permute(0, 3, 6, 4, 7, 2, 1, 5, 8).reshape(len(images) * 64, -1)
 
 
@@ -138,9 +137,7 @@ class Batches:
             labels[i, len(prompt) : len(prompt) + len(response)] = torch.tensor(response)
             if image:
                 cell = torch.arange(PICTURE)
-                positions[:, i, start : start + PICTURE] = start + torch.stack(
-                    [cell * 0, cell // 4, cell % 4]
-                )
+                positions[:, i, start : start + PICTURE] = start + torch.stack([cell * 0, cell // 4, cell % 4])
                 positions[:, i, start + PICTURE :] -= PICTURE - 4
         images = [image for image, _, _ in examples if image]
         return dict(ids=ids, labels=labels, positions=positions, images=images)
@@ -162,11 +159,24 @@ def forward_loss(model, batch: dict, image_token: int) -> torch.Tensor:
     return F.cross_entropy(logits.float(), target[target >= 0])
 
 
-def train_language(
-    model, tokenizer, steps: int, seed: int, out: Path, batch: int = 64, lr: float = 1.5e-3
-) -> None:
-    """Stage 2: instruction tuning on the diet, tower frozen; resumes from `out/language.pt`."""
+def micro_batches(batch: dict, size: int, image_token: int) -> Iterator[dict]:
+    """Slices of `size` rows, each with its own pictures."""
+    pictured = (batch["ids"] == image_token).any(1).cumsum(0).tolist()
+    for start in range(0, len(pictured), size):
+        part = slice(start, start + size)
+        first, last = (pictured[start - 1] if start else 0), pictured[min(start + size, len(pictured)) - 1]
+        rows = {key: batch[key][part] for key in ("ids", "labels")}
+        yield rows | {"positions": batch["positions"][:, part], "images": batch["images"][first:last]}
+
+
+def train_language(model, tokenizer, steps: int, seed: int, out: Path, batch: int = 64, lr: float = 1.5e-3) -> None:
+    """Stage 2: instruction tuning on the diet, tower frozen; resumes from `out/language.pt`.
+
+    Micro-batches that fit the cache and plain attention are 1.7 times as fast here as whole batches and torch's
+    fused attention, whose backward pass is slow on a CPU.
+    """
     model.model.visual.requires_grad_(False)
+    model.model.language_model.config._attn_implementation = "eager"
     weights = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(weights, lr=lr, betas=(0.9, 0.98), weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, lr, total_steps=steps, pct_start=0.05)
@@ -183,9 +193,12 @@ def train_language(
     began, tokens, running = time.time(), 0, 0.0
     for step in range(first, steps):
         data = batches.next()
-        loss = forward_loss(model, data, image_token)
         optimizer.zero_grad()
-        loss.backward()
+        loss, count = torch.zeros(()), (data["labels"] >= 0).sum()
+        for part in micro_batches(data, MICRO_BATCH, image_token):
+            share = forward_loss(model, part, image_token) * ((part["labels"] >= 0).sum() / count)
+            share.backward()
+            loss += share.detach()
         torch.nn.utils.clip_grad_norm_(weights, 1.0)
         optimizer.step()
         schedule.step()
@@ -209,28 +222,23 @@ def train_language(
             kept.with_suffix(".tmp").rename(kept)
 
 
-def build(out: Path, vision_steps: int, language_steps: int, seed: int = 0) -> None:
-    """Train the base from nothing and save it with its processor under `out`."""
+def build(work: Path, out: Path, seed: int = 0) -> None:
+    """Train the base from nothing, resuming from what `work` holds, and save it with its processor in `out`."""
     from transformers import Qwen2_5_VLForConditionalGeneration
 
     torch.manual_seed(seed)
-    out.mkdir(parents=True, exist_ok=True)
+    work.mkdir(parents=True, exist_ok=True)
     tokenizer = train_tokenizer(corpus(4000, seed), VOCABULARY)
     model = Qwen2_5_VLForConditionalGeneration(mini_config(tokenizer))
-    print(
-        f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f}M parameters, {len(tokenizer)} tokens",
-        flush=True,
-    )
-    began, tower = time.time(), out / "tower.pt"
-    if tower.exists():
+    print(f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f}M parameters, {len(tokenizer)} tokens", flush=True)
+    for cycle, (steps, lr) in enumerate(VISION_CYCLES, 1):
+        tower = work / f"tower-{cycle}.pt"
+        if not tower.exists():
+            print(f"vision, cycle {cycle}: {train_vision(model, steps, seed + cycle, lr=lr)}", flush=True)
+            torch.save(model.state_dict(), tower)
         model.load_state_dict(torch.load(tower))
-    else:
-        seen = train_vision(model, vision_steps, seed + 1)
-        torch.save(model.state_dict(), tower)
-        (out / "vision.json").write_text(json.dumps(seen))
-    print(f"vision stage {time.time() - began:.0f} s", flush=True)
-    train_language(model, tokenizer, language_steps, seed + 2, out)
-    save(model, tokenizer, out / "model")
+    train_language(model, tokenizer, LANGUAGE_STEPS, seed + 100, work)
+    save(model, tokenizer, out)
 
 
 def save(model, tokenizer, folder: Path) -> None:
@@ -241,4 +249,4 @@ def save(model, tokenizer, folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    build(Path(sys.argv[1]), vision_steps=int(sys.argv[2]), language_steps=int(sys.argv[3]))
+    build(Path("runs/base"), Path(sys.argv[1] if len(sys.argv) > 1 else "models/mini-base"))
