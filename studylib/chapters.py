@@ -36,10 +36,15 @@ def chapter_named(start: str) -> str:
 
 
 def chapter_stage(name: str, study: Study) -> Stage:
-    """A chapter's identity: its source cells, every stage that it could draw, the code that draws."""
+    """A chapter's identity: its cells, every stage that it could draw, other seeds committed, the code that draws."""
     cells = json.loads((NOTEBOOKS / f"{name}.ipynb").read_text())["cells"]
     source = json.dumps([[cell["cell_type"], "".join(cell["source"])] for cell in cells])
-    asked = {"source": hashlib.sha256(source.encode()).hexdigest(), "plan": plan_identity(study.plan)}
+    committed = sorted(reference_root(study.scale).glob("plan.s*.txt"))
+    asked = {
+        "source": hashlib.sha256(source.encode()).hexdigest(),
+        "plan": plan_identity(study.plan),
+        "other_seeds": {p.stem: p.read_text() for p in committed if p.stem != f"plan.s{study.seed}"},
+    }
     return Stage(f"chapter-{name}", "chapter", asked, {}, _CODE, study.seed)
 
 

@@ -10,7 +10,7 @@ from studylib import runs
 from studylib.chapters import chapter_stage, chapters
 from studylib.errors import StudyError
 from studylib.runs import MANIFEST, Run
-from studylib.study import Study, reference_root
+from studylib.study import Study, plan_identity, reference_root
 
 _LIGHT = {".parquet", ".json", ".jsonl", ".csv", ".ipynb"}
 
@@ -23,6 +23,8 @@ def write_reference(study: Study) -> None:
     """
     target = reference_root(study.scale)
     found = [runs.find(stage, study.root) for stage in study.plan.values()]
+    target.mkdir(parents=True, exist_ok=True)
+    (target / f"plan.s{study.seed}.txt").write_text(plan_identity(study.plan))
     first = study.seed == study.params.seeds[0]
     executed = [(name, runs.find(chapter_stage(name, study), study.root)) for name in chapters() if first]
     for run, stage in zip(found, study.plan.values(), strict=True):

@@ -43,8 +43,10 @@ class Study:
 
     @property
     def stamp(self) -> str:
-        """What every figure says of its origin: scale, seed and the plan's identity."""
-        return f"scale {self.scale}, seed {self.seed}, plan {plan_identity(self.plan)[:8]}"
+        """What every figure says of its origin: scale, seed and the identity of the whole plan."""
+        committed = reference_root(self.scale) / f"plan.s{self.seed}.txt"
+        told = committed.read_text() if self.reading and committed.exists() else plan_identity(self.plan)
+        return f"scale {self.scale}, seed {self.seed}, plan {told[:8]}"
 
     def stage(self, name: str) -> Stage:
         if name not in self.plan:
