@@ -16,7 +16,7 @@ from studylib.errors import StudyError
 from studylib.provenance import ROOT
 from studylib.runs import Run, Stage, Work
 from studylib.schedule import make_jobs, worker_count
-from studylib.study import Study, plan_identity
+from studylib.study import Study, plan_identity, reference_root
 
 NOTEBOOKS = ROOT / "notebooks"
 _CODE = ("studylib.analysis", "studylib.figures", "studylib.published")
