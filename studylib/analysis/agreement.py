@@ -11,12 +11,24 @@ from typing import Any
 
 import pandas as pd
 
+from studylib.analysis.stats import wilson
 from studylib.errors import StudyError
 from studylib.grading import OUTCOMES, grade_many
+
+FOLDER = Path(__file__).resolve().parents[2] / "outputs" / "grading"
+TABLES = ("agreement", "disagreements", "pairs", "pair_disagreements", "habits")
 
 CLASSES = ("ours wrong", "theirs wrong", "ambiguous", "contradiction", "unread")
 KEY = ["source", "model", "id", "row"]
 _THINK = re.compile(r"</?think>")
+
+
+def committed(name: str) -> pd.DataFrame:
+    """One of `TABLES` as committed, written by `write_agreement`. Raises StudyError where there is none."""
+    path = FOLDER / f"{name}.csv"
+    if name not in TABLES or not path.is_file():
+        raise StudyError(f"There is no committed table {path}: those of this chapter are {', '.join(TABLES)}.")
+    return pd.read_csv(path, keep_default_na=False)
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
@@ -60,8 +72,9 @@ def disagreements(graded: pd.DataFrame, read: pd.DataFrame | None = None) -> pd.
 
 
 def agreement(graded: pd.DataFrame, read: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
-    """Shares a cell of `by` and over all: rows, agreement, rows whose verdict is plainly wrong (class "theirs
-    wrong" in `read`), agreement without those, and the share of each outcome."""
+    """Shares a cell of `by` and over all: rows, agreement with its Wilson interval, rows whose verdict is
+    plainly wrong (class "theirs wrong" in `read`), agreement without those, and the share of each
+    outcome."""
     wrong = graded["row"].isin(read.loc[read["class"] == "theirs wrong", "row"])
     graded = graded.assign(theirs_wrong=wrong)
     cells = [(("all",) * len(by), graded)] + [(key, cell) for key, cell in graded.groupby(list(by))]
@@ -70,9 +83,12 @@ def agreement(graded: pd.DataFrame, read: pd.DataFrame, by: Sequence[str]) -> pd
 
 def _shares(cell: pd.DataFrame) -> dict[str, float]:
     kept = cell[~cell["theirs_wrong"]]
+    low, high = wilson(int(cell["agrees"].sum()), len(cell))
     shares = {
         "rows": len(cell),
         "agreement": cell["agrees"].mean(),
+        "low": low,
+        "high": high,
         "theirs_wrong": int(cell["theirs_wrong"].sum()),
         "agreement_without": kept["agrees"].mean(),
     }
@@ -119,9 +135,18 @@ def write_agreement(data: Path, out: Path, jobs: int = 1) -> None:
     read_pairs = _merge(pairs, out / "pair_disagreements.csv")
     agreement(pairs, read_pairs, ["source"]).to_csv(out / "pairs.csv", index=False, float_format="%.4f")
     rows = read_rows(data / "grading" / "dev.jsonl")
-    table = policies(rows, jobs).assign(source=[row["source"] for row in rows])
-    verdicts = table.assign(published=[float(row["verdict"]) for row in rows]).groupby("source").mean()
-    verdicts.reset_index().to_csv(out / "policies.csv", index=False, float_format="%.4f")
+    _habits(policies(rows, jobs), rows).to_csv(out / "habits.csv", index=False, float_format="%.4f")
+
+
+def _habits(scores: pd.DataFrame, rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """For each source and habit of grading: the accuracy that it reports, and its agreement with the verdicts
+    (shares; "published" is the verdicts themselves)."""
+    verdict = pd.Series([float(row["verdict"]) for row in rows])
+    long = scores.assign(published=verdict, source=[row["source"] for row in rows], verdict=verdict)
+    long = long.melt(["source", "verdict"], var_name="habit", value_name="score").dropna()
+    long["agreement"] = 1 - (long["score"] - long["verdict"]).abs()
+    shares = long.groupby(["source", "habit"], sort=False)[["score", "agreement"]].mean()
+    return shares.rename(columns={"score": "accuracy"}).reset_index()
 
 
 def _merge(graded: pd.DataFrame, path: Path) -> pd.DataFrame:

@@ -35,7 +35,7 @@ def _grade_of(answer: list[Any] | None) -> Grade:
 def grade(row: Mapping[str, Any], response: str, finish_reason: str = "stop") -> Grade:
     """Grade one response to the question `row` (`rules.FIELDS` says what is read of it). Never raises for
     anything that a response holds. Letters and plain numbers are decided here; an expression goes to a
-    worker process with a second of CPU time, and where that is lost the outcome is "grader error"."""
+    worker process with a second and a half of CPU time, and where that is lost the outcome is "grader error"."""
     fields = _fields(row)
     try:
         return grade_by_rules(fields, response, finish_reason, _not_here)

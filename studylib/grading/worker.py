@@ -1,6 +1,6 @@
 """The child process of `batch`: reads one JSON task a line, answers one JSON line each, and may be killed.
 
-Started as `python -m studylib.grading.worker`. A task has a second of CPU time, so that a busy
+Started as `python -m studylib.grading.worker`. A task has a second and a half of CPU time, so that a busy
 machine changes no outcome: after `SOFT` it ends with an exception; after `HARD` the kernel ends the
 process, since nothing else stops a long integer power."""
 
@@ -11,7 +11,7 @@ import signal
 import sys
 from typing import Any
 
-SOFT, HARD = 1.0, 1.4
+SOFT, HARD = 1.4, 1.7
 MEMORY = 3 << 30
 
 
