@@ -37,20 +37,14 @@ def scales(rng: random.Random, n: int) -> Task:
     """Weights on two pans, `n` in all: left minus right."""
     while True:
         left = rng.randint(1, n - 1)
-        sides = rng.sample([0, 1, 4, 5, 8, 9], min(left, 6)) + rng.sample(
-            [2, 3, 6, 7, 10, 11], min(n - left, 6)
-        )
-        cells = {
-            str(c): ["left" if c % 4 < 2 else "right", "weight", rng.randint(1, 9)] for c in sorted(sides)
-        }
+        sides = rng.sample([0, 1, 4, 5, 8, 9], min(left, 6)) + rng.sample([2, 3, 6, 7, 10, 11], min(n - left, 6))
+        cells = {str(c): ["left" if c % 4 < 2 else "right", "weight", rng.randint(1, 9)] for c in sorted(sides)}
         ops: list[list[Op]] = [[] for _ in range(GRID)]
         for cell, (side, _, number) in cells.items():
             ops[line_of(int(cell))].append(("+" if side == "left" else "-", number))
         if never_negative(ops):
             break
-    text = rng.choice(
-        ["How much heavier is the left side?", "How much more weighs the left side than the right?"]
-    )
+    text = rng.choice(["How much heavier is the left side?", "How much more weighs the left side than the right?"])
     scene, total = {"figure": "scales", "style": new_style(rng), "cells": cells}, total_of(ops)
     return Task("scales", n, scene, text, ops, str(total), leap_of(ops), choices=near_choices(rng, total))
 
@@ -69,9 +63,7 @@ def clock(rng: random.Random, n: int) -> Task:
         ops.append(("-", 60))
         end_hour, end = hour % 12 + 1, end - 60
     value = f"{end_hour}:{end:02d}"
-    others = {
-        f"{h}:{m % 60:02d}" for h in (end_hour, end_hour % 12 + 1) for m in (end, end + 5, end + 55, end + 30)
-    }
+    others = {f"{h}:{m % 60:02d}" for h in (end_hour, end_hour % 12 + 1) for m in (end, end + 5, end + 55, end + 30)}
     choices = rng.sample(sorted(others - {value}), 3) + [value]
     rng.shuffle(choices)
     text = f"What time will the clock show in {later} minutes?" if later else "What time does the clock show?"
@@ -96,9 +88,7 @@ def tubes(rng: random.Random, n: int, ask: str) -> Task:
         text = f"How much warmer is the {colours[one]} tube than the {colours[two]} tube?"
     shown = list(map(list, zip(colours, heights, strict=True)))
     scene, total = {"figure": "tubes", "style": new_style(rng), "cells": {}, "bars": shown}, total_of(ops)
-    return Task(
-        f"tubes {ask}", n, scene, text, ops, str(total), leap_of(ops), choices=near_choices(rng, total, 10)
-    )
+    return Task(f"tubes {ask}", n, scene, text, ops, str(total), leap_of(ops), choices=near_choices(rng, total, 10))
 
 
 # MiniStar: perception that no text gives away

@@ -30,9 +30,7 @@ MIX: dict[str, dict[str, list[float]]] = {
 
 def draw_task(benchmark: str, rng: random.Random) -> Task:
     kinds = KINDS[benchmark]
-    options = [
-        (kind, n, w) for kind, ws in MIX[benchmark].items() for n, w in zip(kinds[kind][1], ws, strict=True)
-    ]
+    options = [(kind, n, w) for kind, ws in MIX[benchmark].items() for n, w in zip(kinds[kind][1], ws, strict=True)]
     kind, n, _ = rng.choices(options, [w for _, _, w in options])[0]
     return kinds[kind][0](rng, n)
 

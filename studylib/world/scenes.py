@@ -66,9 +66,7 @@ def lines(scene: Scene) -> list[tuple[str, list[str]]]:
         return [("clock", [str(hour), f"{minute:02d}"])]
     if "bars" in scene:
         noun = "tube" if scene["figure"] == "tubes" else "bar"
-        return [
-            (f"{noun} {i + 1}", [f"{colour} {height}"]) for i, (colour, height) in enumerate(scene["bars"])
-        ]
+        return [(f"{noun} {i + 1}", [f"{colour} {height}"]) for i, (colour, height) in enumerate(scene["bars"])]
     told = []
     for row in range(GRID):
         cells = [scene["cells"].get(str(row * GRID + column)) for column in range(GRID)]
@@ -136,9 +134,7 @@ def _draw_clock(draw, rng: random.Random, scene: Scene) -> None:
     hands = ((hour / 12 + minute / 720, 0.45, 6, dark), (minute / 60, 0.7, 3, bright))
     for turn, length, width, colour in hands:
         a = math.pi * (turn * 2 - 0.5)
-        draw.line(
-            (x, y, x + length * r * math.cos(a), y + length * r * math.sin(a)), fill=colour, width=width
-        )
+        draw.line((x, y, x + length * r * math.cos(a), y + length * r * math.sin(a)), fill=colour, width=width)
 
 
 def _draw_backdrop(draw, rng: random.Random, scene: Scene) -> None:
@@ -177,9 +173,7 @@ def draw(scene: Scene) -> Image.Image:
         elif glyph == "coin":
             r = rng.randint(10, 12)
             rim = (190, 150, 60) if number < 10 else (150, 150, 155)
-            canvas.ellipse(
-                (x - r, y - r, x + r, y + r), fill=(235, 205, 110) if number < 10 else (212, 212, 218)
-            )
+            canvas.ellipse((x - r, y - r, x + r, y + r), fill=(235, 205, 110) if number < 10 else (212, 212, 218))
             canvas.ellipse((x - r, y - r, x + r, y + r), outline=rim, width=2)
             _write(canvas, (x, y), str(number), _font(name, 14), (50, 40, 20))
         elif glyph == "weight":

@@ -52,17 +52,13 @@ def digits(rng: random.Random, n: int, signed: bool) -> Task:
             f"What do the {colour} digits add up to?",
         ]
     scene = {"figure": "grid", "style": new_style(rng), "cells": {str(c): cells[c] for c in sorted(cells)}}
-    return Task(
-        "signed" if signed else "sum", n, scene, rng.choice(ask), ops, str(total_of(ops)), leap_of(ops)
-    )
+    return Task("signed" if signed else "sum", n, scene, rng.choice(ask), ops, str(total_of(ops)), leap_of(ops))
 
 
 # MiniVerse: angles and lengths in a drawn figure
 
 
-def _label_figure(
-    rng: random.Random, spots: list[tuple[float, float]], labels: list[int | None]
-) -> dict[str, list]:
+def _label_figure(rng: random.Random, spots: list[tuple[float, float]], labels: list[int | None]) -> dict[str, list]:
     free, cells = set(range(GRID * GRID)), {}
     for (x, y), label in zip(spots, labels, strict=True):
         cell = min(free, key=lambda c: math.dist((c % GRID * 28 + 14, c // GRID * 28 + 14), (x, y)))
@@ -191,9 +187,7 @@ def table(rng: random.Random, n: int, ask: str) -> Task:
     names = [rows[r] for r in chosen]
     if ask == "total":
         which = f"the {names[0]} row" if n == 1 else f"the {', '.join(names[:-1])} and {names[-1]} rows"
-        text = rng.choice(
-            [f"What is the total of {which}?", f"How much do the numbers of {which} add up to?"]
-        )
+        text = rng.choice([f"What is the total of {which}?", f"How much do the numbers of {which} add up to?"])
     else:
         text = f"How much more is in the {names[0]} row than in the {names[1]} row?"
     scene = {"figure": "table", "style": new_style(rng), "cells": cells}
