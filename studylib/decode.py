@@ -37,13 +37,13 @@ class Answer:
 Task = tuple[Prompt, torch.Tensor, Answer]
 
 
-def decoding_attention(module, query, key, value, attention_mask, scaling=None, lengths=None, **kwargs):
+def decoding_attention(module, query, key, value, attention_mask, scaling=None, memory=None, **kwargs):
     """What the language model's layers call for attention: ours for a new token, torch's for a prompt."""
-    if lengths is None:
+    if memory is None:
         from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
         return sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **kwargs)
-    return attend(query, key, value, lengths, scaling), None
+    return attend(query, memory, module.layer_idx, scaling), None
 
 
 @contextmanager
@@ -77,8 +77,7 @@ class Batch:
         self.model, self.sampling = model, sampling
         self.text = model.model.language_model
         weight = self.text.embed_tokens.weight
-        self.memory = Memory(self.text.config, slots, 0, weight)
-        self.memory.rows = 0
+        self.memory = Memory(self.text.config, slots, weight)
         self.slots = slots
         self.cos, self.sin = rope_table(self.text, weight)
         self.bias = weight.new_zeros(weight.shape[0])
@@ -107,8 +106,7 @@ class Batch:
                     self._fill(row)
 
     def _start(self, row: int, prompt: Prompt, noise: torch.Tensor, answer: Answer) -> None:
-        self.memory.widen(prompt.memory.shape[3] + self.sampling.max_new_tokens)
-        self.memory.put(row, prompt.memory)
+        self.memory.begin(row, prompt.memory, self.sampling.max_new_tokens)
         self.answers[row] = answer
         self.noise[row] = noise
         self.said[row, 0] = prompt.last
@@ -117,14 +115,12 @@ class Batch:
 
     def _fill(self, row: int) -> None:
         """Nothing waits: the last row moves into the free slot. Rows above `row` are all unfinished."""
-        last = self.memory.rows - 1
-        if row != last:
-            self.memory.put(row, self.memory.get(last))
-            self.answers[row] = self.answers[last]
-            for state in (self.noise, self.said, self.logprobs, self.count, self.position):
-                state[row] = state[last]
+        self.memory.drop(row)
+        last = self.memory.rows
+        self.answers[row] = self.answers[last]
         self.answers.pop()
-        self.memory.rows = last
+        for state in (self.noise, self.said, self.logprobs, self.count, self.position):
+            state[row] = state[last]
 
     def _step(self) -> list[int]:
         """Say one more token in every row; returns the finished rows, the last first."""
@@ -142,10 +138,9 @@ class Batch:
         hidden = self.text.embed_tokens(self.said[:rows].gather(1, self.count[:rows, None]))
         position = self.position[:rows]
         rope = self.cos[position][:, None], self.sin[position][:, None]
-        self.memory.length[:rows] += 1
-        lengths = self.memory.length[:rows]
+        self.memory.grow()
         for layer in self.text.layers:
-            hidden = layer(hidden, position_embeddings=rope, past_key_values=self.memory, lengths=lengths)
+            hidden = layer(hidden, position_embeddings=rope, past_key_values=self.memory, memory=self.memory)
         position += 1
         return self.model.lm_head(self.text.norm(hidden[:, 0])) + self.bias
 
@@ -216,9 +211,7 @@ class Decoded:
     stopped: torch.Tensor
 
 
-def decode(
-    model, inputs, sampling: Sampling, *, samples: int = 1, suppress: Sequence[int] = (), noise=None
-) -> Decoded:
+def decode(model, inputs, sampling: Sampling, *, samples: int = 1, suppress: Sequence[int] = (), noise=None) -> Decoded:
     """Sample completions from a live model (GRPO does); its mode and configuration are restored afterwards.
 
     `inputs` are the processor's tensors, padded on the left; the `samples` answers of a prompt stand together.

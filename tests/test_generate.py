@@ -5,10 +5,11 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from studylib.attention import attend, attend_torch, compiled
+from studylib.attention import attend, compiled
 from studylib.decode import decode
 from studylib.errors import StudyError
 from studylib.generate import Sampling, generate
+from studylib.memory import Memory
 from studylib.models import add_lora, load_model, load_processor, never_sampled
 from studylib.prompts import encode
 from studylib.sampling import draw, noise_of, nucleus
@@ -28,16 +29,14 @@ def parts(tiny_base, tiny_rows):
 
 def hugging_face_greedy(parts, suppress):
     prompt = parts.inputs["input_ids"].shape[1]
-    ids = parts.model.generate(
-        **parts.inputs, max_new_tokens=40, do_sample=False, suppress_tokens=suppress or None
-    )
+    ids = parts.model.generate(**parts.inputs, max_new_tokens=40, do_sample=False, suppress_tokens=suppress or None)
     return ids[:, prompt:]
 
 
 @pytest.mark.parametrize("compiler", ["compiler", "no compiler"])
 def test_greedy_answers_equal_transformers_token_for_token(parts, compiler, monkeypatch):
     if compiler == "no compiler":
-        monkeypatch.setattr("studylib.attention.compiled", lambda size, group: None)
+        monkeypatch.setattr("studylib.memory.compiled", lambda size, group: None)
     suppress = never_sampled(parts.processor)
     theirs = hugging_face_greedy(parts, suppress)
     ours = decode(parts.model, parts.inputs, GREEDY, samples=2, suppress=suppress)
@@ -60,9 +59,7 @@ def test_probabilities_equal_those_of_transformers_warpers():
         warped = TopPLogitsWarper(top_p)(None, warped) if top_p < 1 else warped
         ours, tokens = nucleus(logits, Sampling(temperature, top_p, top_k, 1))
         spread = ours if tokens is None else torch.zeros_like(logits).scatter(1, tokens, ours)
-        torch.testing.assert_close(
-            spread / spread.sum(1, keepdim=True), warped.softmax(-1), atol=1e-6, rtol=0
-        )
+        torch.testing.assert_close(spread / spread.sum(1, keepdim=True), warped.softmax(-1), atol=1e-6, rtol=0)
 
 
 @pytest.mark.parametrize("sampling", [Sampling(1, 1, 0, 1), Sampling(0.8, 0.9, 4, 1)])
@@ -123,9 +120,7 @@ def test_a_model_in_training_under_lora_is_decoded_and_left_as_it_was(parts, tin
 
 def test_samples_depend_on_seed_and_question_not_on_batch_or_company(tiny_base, tiny_rows):
     def said(rows, seed=3, batch_size=64):
-        answers = generate(
-            tiny_base, rows, instruct=True, samples=3, sampling=ARMS, seed=seed, batch_size=batch_size
-        )
+        answers = generate(tiny_base, rows, instruct=True, samples=3, sampling=ARMS, seed=seed, batch_size=batch_size)
         return {row["id"]: [one.ids for one in group] for row, group in zip(rows, answers, strict=True)}
 
     everything = said(tiny_rows)
@@ -136,9 +131,7 @@ def test_samples_depend_on_seed_and_question_not_on_batch_or_company(tiny_base, 
 
 
 def test_the_noise_of_an_answer_is_uniform_and_its_own():
-    noise = torch.stack(
-        [noise_of(1, f"q{number}", sample, 50) for number in range(50) for sample in range(4)]
-    )
+    noise = torch.stack([noise_of(1, f"q{number}", sample, 50) for number in range(50) for sample in range(4)])
     assert noise.min() >= 0 and noise.max() < 1
     assert noise.mean().item() == pytest.approx(0.5, abs=0.01)
     assert len({tuple(row.tolist()) for row in noise}) == 200
@@ -176,10 +169,26 @@ def test_compiled_attention_equals_torch_on_rows_of_unequal_length():
     if compiled(16, 2) is None:
         pytest.skip("no C compiler here: decoding falls back on torch's attention, nothing to compare")
     torch.manual_seed(0)
-    keys, values = torch.randn(2, 7, 3, 90, 16)
-    query, lengths = torch.randn(7, 6, 1, 16), torch.tensor([1, 90, 5, 33, 64, 2, 17])
-    ours = attend(query, keys, values, lengths, 0.25)
-    torch.testing.assert_close(ours, attend_torch(query, keys, values, lengths, 0.25), atol=1e-5, rtol=1e-5)
+    config = SimpleNamespace(num_key_value_heads=3, num_attention_heads=6, hidden_size=96, num_hidden_layers=2)
+    shared, copied = (Memory(config, 7, torch.empty(0)) for _ in range(2))
+    copied.attention = None
+    prompts = torch.randn(2, 2, 3, 40, 16), torch.randn(2, 2, 3, 9, 16)
+    for memory in (shared, copied):
+        for row, said in enumerate([1, 30, 5, 33, 12, 2, 17]):
+            memory.begin(row, prompts[row % 2], 50)
+            filled = int(memory.length[row])
+            states = torch.randn(2, 2, 3, said, 16, generator=torch.Generator().manual_seed(row))
+            memory.block[:, :, row, :, filled : filled + said] = states
+            memory.length[row] += said
+        memory.rows = 7
+        memory.drop(3)
+        memory.grow()
+    query, key, value = torch.randn(6, 6, 1, 16), *torch.randn(2, 6, 3, 1, 16)
+    for layer in range(2):
+        for memory in (shared, copied):
+            memory.update(key, value, layer)
+        ours, theirs = (attend(query, memory, layer, 0.25) for memory in (shared, copied))
+        torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-5)
 
 
 def test_vllm_reads_the_same_prompts_and_says_the_same_greedy_tokens(tiny_base, tiny_rows):
