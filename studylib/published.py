@@ -43,7 +43,7 @@ def published(name: str) -> pd.DataFrame:
     path = FOLDER / f"{name}.csv"
     if not path.exists():
         raise StudyError(f"The published table {path} is missing; restore it with `git checkout -- {path}`.")
-    return pd.read_csv(path)
+    return pd.read_csv(path, dtype={"size": "Int64"})
 
 
 def published_gains() -> pd.DataFrame:

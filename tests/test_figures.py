@@ -1,7 +1,9 @@
 """Figures hold the numbers of their tables, say where these come from, and keep one colour an arm."""
 
 import json
+import math
 
+import pandas as pd
 import plotly.graph_objects as go
 import pytest
 from PIL import Image
@@ -20,8 +22,6 @@ STAMP = "scale smoke, seed 1, plan abc"
 
 @pytest.fixture(scope="module")
 def study() -> dict:
-    import pandas as pd
-
     base_a, base_b = arm_scores("base", 16, 1), arm_scores("base", 16, 2)
     arms = pd.concat([arm_scores("sft_eureka", 4, pull=0.35), arm_scores("rl", 4, pull=0.1)])
     scores, levels = pd.concat([base_b, arms]), difficulty.tag_levels(base_a)
@@ -55,8 +55,6 @@ def figures(study) -> dict[str, go.Figure]:
 
 
 def kl_table():
-    import pandas as pd
-
     words = ["Wait", " 3", "."] * 20
     return pd.DataFrame({"response": 0, "token": words, "kl": [2.0, 0.1, 0.2] * 20})
 
@@ -160,3 +158,14 @@ def test_a_question_without_a_picture_still_shows_its_text():
 def test_words_are_drawn_per_thousand_responses(figures):
     bars = {trace.name: dict(zip(trace.x, trace.y, strict=True)) for trace in figures["words"].data}
     assert bars["SFT (Eureka-Distill)"]["wait"] == 1000 and bars["Base"]["wait"] == 0
+
+
+def test_verdict_table_shows_lengths_as_ratios_and_points_as_points():
+    row = {"claim": "c", "against": "base", "level": "all", "low": 0.0, "high": 1.0, "p_holm": 0.0001}
+    rows = [
+        {**row, "measure": "log_length", "estimate": math.log(12), "margin": math.log(10), "verdict": "holds"},
+        {**row, "measure": "accuracy", "estimate": -3.0, "margin": 0.0, "verdict": "undecided"},
+    ]
+    shown = tables.verdicts(pd.DataFrame(rows)).data
+    assert "12.0 times [1.0 times" in shown and "10.0 times" in shown and "-3.0 [0.0, 1.0]" in shown
+    assert "&lt; 0.001" in shown and "undecided" in shown

@@ -14,6 +14,7 @@ import pandas as pd
 from studylib.analysis.stats import wilson
 from studylib.errors import StudyError
 from studylib.grading import OUTCOMES, grade_many
+from studylib.grading.rules import FIELDS
 
 FOLDER = Path(__file__).resolve().parents[2] / "outputs" / "grading"
 TABLES = ("agreement", "disagreements", "pairs", "pair_disagreements", "habits")
@@ -122,6 +123,17 @@ def policies(rows: Sequence[Mapping[str, Any]], jobs: int = 1) -> pd.DataFrame:
             "judge_at_best": ours.where(~unparsed, 1.0),
         }
     )
+
+
+def study_habits(responses: pd.DataFrame, questions: pd.DataFrame, jobs: int = 1) -> pd.DataFrame:
+    """Accuracy in % of each arm (row) under each habit of `policies` (column).
+
+    responses: arm, question_id, text, finish_reason. questions: id and the fields that the grader reads.
+    """
+    known = questions.set_index("id")[list(FIELDS)].to_dict("index")
+    columns = zip(responses["question_id"], responses["text"], responses["finish_reason"], strict=True)
+    rows = [known[name] | {"response": text, "finish_reason": reason} for name, text, reason in columns]
+    return 100 * policies(rows, jobs).groupby(responses["arm"].to_numpy()).mean().rename_axis("arm")
 
 
 def write_agreement(data: Path, out: Path, jobs: int = 1) -> None:

@@ -109,7 +109,10 @@ def contrasts_for(claims: list[Claim], scores: pd.DataFrame, levels: pd.DataFram
 
 
 def judge(claims: list[Claim], contrasts: pd.DataFrame, alpha: float = 0.05) -> pd.DataFrame:
-    """A row a claim: id, claim, its weakest part (against ... margin), p, p_holm, verdict, source."""
+    """A row a claim: id, claim, its weakest part (against ... margin), p, p_holm, verdict, source.
+
+    estimate, low, high and margin are in the unit of the claim's measure.
+    """
     rows = [_test(claim, contrasts) for claim in claims]
     corrected = holm([row["p"] for row in rows])
     for row, p in zip(rows, corrected, strict=True):
@@ -133,7 +136,8 @@ def _test(claim: Claim, contrasts: pd.DataFrame) -> dict:
         "id": claim.id,
         "claim": claim.text,
         **shown,
-        "margin": claim.sign * claim.margin,
+        "measure": claim.measure,
+        "margin": claim.sign * claim.margin + 0.0,  # no -0.0
         "p": min(1.0, 2 * min(joint_for, joint_against)),
         "leans_for": joint_for < joint_against,
         "source": weakest["source"],

@@ -40,14 +40,17 @@ def agreement(table: pd.DataFrame, bar: float, stamp: str) -> go.Figure:
         x=(100 * table["agreement_without"]).tolist(), y=names, mode="markers", name="without plainly wrong verdicts",
         marker={"size": 11, "color": _COLOURS[2], "symbol": "circle-open", "line_width": 2},
     )  # fmt: skip
-    fig.add_vline(x=100 * bar, line={"color": FAINT, "dash": "dash"})
+    fig.add_scatter(
+        x=[100 * bar, 100 * bar], y=[names[0], names[-1]], mode="lines", name="bar",
+        line={"color": FAINT, "dash": "dash"},
+    )  # fmt: skip
     fig.update_yaxes(autorange="reversed", automargin=True)
     fig.update_xaxes(title="agreement, %")
     return dress(fig, "Agreement with published verdicts", stamp, height=400)
 
 
 def habits(table: pd.DataFrame, stamp: str) -> go.Figure:
-    """Accuracy in % that each habit of grading reports for the same responses, a line a source.
+    """Accuracy in % that each habit of grading reports for the same responses, a colour a source.
 
     table: columns source, habit, accuracy (a share).
     """
@@ -55,8 +58,8 @@ def habits(table: pd.DataFrame, stamp: str) -> go.Figure:
     wide = table.pivot(index="source", columns="habit", values="accuracy").reindex(columns=list(HABITS))
     for (source, shares), colour in zip(wide.iterrows(), _COLOURS, strict=False):
         fig.add_scatter(
-            x=(100 * shares).tolist(), y=list(HABITS.values()), mode="markers+lines", name=str(source),
-            marker={"size": 8, "color": colour}, line={"width": 1, "color": colour},
+            x=(100 * shares).tolist(), y=list(HABITS.values()), mode="markers", name=str(source),
+            marker={"size": 10, "color": colour, "opacity": 0.8},
         )  # fmt: skip
     fig.update_yaxes(autorange="reversed", automargin=True)
     fig.update_xaxes(title="accuracy, %", range=[-2, 102])

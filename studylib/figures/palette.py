@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 
 NAMES = {
     "base": "Base",
+    "base_a": "Base, set A",
     "base_instructed": "Base + instruction",
     "sft_rambling": "SFT (rambling)",
     "sft_careful": "SFT (careful)",
@@ -25,6 +26,7 @@ NAMES = {
 }
 COLOURS = {
     "base": "#5a5a5a",
+    "base_a": "#c4c4c4",
     "base_instructed": "#9a9a9a",
     "sft_rambling": "#cc6677",
     "sft_careful": "#882255",
@@ -40,6 +42,7 @@ COLOURS = {
 }
 MARKERS = {
     "base": "x",
+    "base_a": "asterisk",
     "base_instructed": "cross",
     "sft_rambling": "triangle-down",
     "sft_careful": "square",

@@ -1,5 +1,7 @@
 """Small HTML tables: ours beside the paper's, and the verdicts."""
 
+import math
+
 import pandas as pd
 from IPython.display import HTML
 
@@ -41,19 +43,27 @@ def plain(table: pd.DataFrame, decimals: int = 1) -> HTML:
 
 
 def verdicts(table: pd.DataFrame) -> HTML:
-    """The claims with their weakest part, corrected p and verdict. table: verdicts.judge."""
+    """The claims with their weakest part, corrected p and verdict. table: verdicts.judge.
+
+    Lengths are shown as ratios, times as long; all else in points.
+    """
     shown = pd.DataFrame(
         {
             "claim": table["claim"],
-            "measured": [_measured(row) for _, row in table.iterrows()],
-            "margin": table["margin"],
-            "p (Holm)": table["p_holm"].map("{:.3f}".format),
+            "measured [95 % interval]": [_measured(row) for _, row in table.iterrows()],
+            "margin": [_in_unit(row["margin"], row) for _, row in table.iterrows()],
+            "p (Holm)": ["< 0.001" if p < 0.001 else f"{p:.3f}" for p in table["p_holm"]],
             "verdict": table["verdict"].map(MARKS),
         }
     )
-    return plain(shown.set_index("claim"), decimals=2)
+    return plain(shown.set_index("claim"))
 
 
 def _measured(row: pd.Series) -> str:
     at = "" if row["level"] == ALL else f" at {row['level']}"
-    return f"{row['estimate']:.1f} [{row['low']:.1f}, {row['high']:.1f}] against {name_of(row['against'])}{at}"
+    estimate, low, high = (_in_unit(row[name], row) for name in ("estimate", "low", "high"))
+    return f"{estimate} [{low}, {high}] against {name_of(row['against'])}{at}"
+
+
+def _in_unit(value: float, row: pd.Series) -> str:
+    return f"{math.exp(value):.1f} times" if row["measure"] == "log_length" else f"{value:.1f}"

@@ -85,6 +85,6 @@ def checkpoint_scores(scores: pd.DataFrame, stamp: str) -> go.Figure:
             **error_bars(cells, colour_of(arm)),
         )
     unit = scores["unit"].iloc[0]
-    fig.update_xaxes(title_text=f"{unit} of the checkpoint")
+    fig.update_xaxes(title_text=f"{unit} of the checkpoint", tickvals=sorted(scores["number"].unique()))
     fig.update_yaxes(title_text="validation accuracy (%)")
     return dress(fig, "Checkpoints, the chosen one ringed", stamp, 340)
