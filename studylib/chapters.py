@@ -142,7 +142,7 @@ def _make_chapters(study: Study, todo: list[str], make: str) -> None:
         return
     targets = [f"chapter-{name[:2]}" for name in todo]
     jobs = [] if make_jobs() else [f"-j{worker_count()}"]
-    asked = [*make.split(), *jobs, "--no-print-directory", f"SCALE={study.scale}", f"SEED={study.seed}"]
+    asked = [*make.split(), *jobs, "-k", "--no-print-directory", f"SCALE={study.scale}", f"SEED={study.seed}"]
     if subprocess.run([*asked, *targets], cwd=ROOT, close_fds=False).returncode:
         raise StudyError(
             "A chapter stopped (its reason stands above); what was published is kept, and the same "

@@ -47,13 +47,11 @@ def sample(work: Work, params: Params) -> None:
         parts.append(work.path / f"part-{number:05d}.parquet")
         if not parts[-1].exists():
             chunk = rows.select(range(start, min(start + size, len(rows))))
-            told = [start * asked["samples"]]
 
-            def progress(done: int, _of: int, told: list[int] = told) -> None:
-                work.progress(told[0] + done, total, "responses")
+            def progress(done: int, _of: int, before: int = start * asked["samples"]) -> None:
+                work.progress(before + done, total, "responses")
 
             write_table(_responses(work, params, model_of(work.inputs, params), chunk, progress), parts[-1])
-        work.progress(min(start + size, len(rows)) * asked["samples"], total, "responses")
     table = pd.concat([pd.read_parquet(part) for part in parts], ignore_index=True)
     write_table(table, work.path / "responses.parquet")
     for part in parts:
