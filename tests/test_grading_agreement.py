@@ -78,3 +78,13 @@ def test_habits_of_grading_move_the_same_responses():
     assert table["random_option"].tolist() == [1, 1, 0.5, 0]
     assert table["judge_at_best"].tolist() == [1, 1, 1, 0]
     assert table["unparsed_dropped"].isna().tolist() == [False, False, True, True]
+
+
+def test_the_habits_of_an_arm_come_from_its_own_responses():
+    questions = pd.DataFrame([{"id": "q", "question": "", "question_type": "free_form", "choices": [], "answer": "5"}])
+    questions = questions.assign(answer_type="integer", precision=float("nan"), unit=None)
+    said = [("sft", "\\boxed{5}", "stop"), ("sft", "<think> 5", "length"), ("base", "The answer is 5.", "stop")]
+    responses = pd.DataFrame(said, columns=["arm", "text", "finish_reason"]).assign(question_id="q")
+    table = agreement.study_habits(responses, questions)
+    assert table.loc["sft", ["ours", "box_only", "cut_as_answer"]].tolist() == [50, 50, 100]
+    assert table.loc["base", ["ours", "box_only"]].tolist() == [100, 0]

@@ -62,13 +62,12 @@ def grade_pairs(data: Path, jobs: int = 1) -> pd.DataFrame:
 
 
 def disagreements(graded: pd.DataFrame, read: pd.DataFrame | None = None) -> pd.DataFrame:
-    """The rows that do not agree, with the `class` and `why` that a reader gave them in `read` (same row,
-    same outcome); one that nobody has read yet has the class "unread"."""
+    """The rows that do not agree, with the `class` and `why` that a reader gave them in `read`; one
+    that nobody has read yet has the class "unread"."""
     table = graded[~graded["agrees"]].drop(columns="agrees").reset_index(drop=True)
     if read is None:
         return table.assign(**{"class": "unread", "why": ""})
-    known = read[["row", "outcome", "class", "why"]]
-    table = table.merge(known, on=["row", "outcome"], how="left")
+    table = table.merge(read[["row", "class", "why"]], on="row", how="left")
     return table.assign(**{"class": table["class"].fillna("unread"), "why": table["why"].fillna("")})
 
 

@@ -109,7 +109,7 @@ def _yes_no(options: Options, question: str, sentences: list[str]) -> int | None
 def free_answer_in(reading: Response, gold: str, question: str) -> Stated | None:
     """The value that a response gives to a question without options. Of the gold answer only its kind is
     used: a list lets several boxes be one answer, a word lets a statement in words be one."""
-    in_words = not re.search(r"[\d\\]", gold)
+    in_words = not re.search(r"[\d\\]", tidy(gold))
     for stated in reversed(reading.stated):
         if stated.how == "boxed":
             found, _ = boxes(reading.final)
@@ -121,6 +121,6 @@ def free_answer_in(reading: Response, gold: str, question: str) -> Stated | None
     sentences = restate.sentences(final)
     passages = [final] if len(final) <= 200 else [sentences[-1], restate.restating(question, sentences)]
     value = next((v for passage in passages if passage and (v := value_in(passage, question))), None)
-    if value is None and len(final) <= 100:
+    if value is None and in_words and len(final) <= 100:
         value = final or None
     return Stated(value, "bare", 0) if value else None
