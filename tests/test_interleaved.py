@@ -3,7 +3,7 @@ import json
 import pytest
 import torch
 from test_grpo import CONFIG, generated
-from training import build_base, build_rows, same, weights
+from training import build_rows, same, weights
 
 from studylib.models import freeze_vision, load_model, load_processor, never_sampled
 from studylib.train import grpo
@@ -13,11 +13,6 @@ from studylib.train.interleaved import InterleavedTrainer, train_interleaved
 from studylib.train.sft import Traces, TraceTrainer, sft_arguments
 
 FAILED = {0, 3}
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory):
-    return build_base(tmp_path_factory.mktemp("base"))
 
 
 @pytest.fixture(scope="module")
@@ -34,8 +29,8 @@ def some_fail(monkeypatch, rows):
     )
 
 
-def trainer_of(kind, base, rows, folder, micro=8, **kwargs):
-    model, processor = load_model(base), load_processor(base)
+def trainer_of(kind, tiny_base, rows, folder, micro=8, **kwargs):
+    model, processor = load_model(tiny_base), load_processor(tiny_base)
     freeze_vision(model)
     config = CONFIG.model_copy(update={"micro_batch": micro, "steps": 1})
     args = rl_arguments(config, folder, 0)
@@ -57,10 +52,10 @@ def gradient(loss, model) -> torch.Tensor:
 
 
 def test_weight_zero_is_grpo_with_the_failed_groups_masked_and_the_same_denominator(
-    base, rows, tmp_path, some_fail
+    tiny_base, rows, tmp_path, some_fail
 ):
-    ours = trainer_of(InterleavedTrainer, base, rows, tmp_path, weight=0.0)
-    plain = trainer_of(RolloutTrainer, base, rows, tmp_path)
+    ours = trainer_of(InterleavedTrainer, tiny_base, rows, tmp_path, weight=0.0)
+    plain = trainer_of(RolloutTrainer, tiny_base, rows, tmp_path)
     mixed, alone = generated(ours, [0, 1, 3, 2]), generated(plain, [0, 1, 3, 2])
     assert torch.equal(mixed["completion_ids"], alone["completion_ids"])
     # Plain GRPO on one response at a time; the mean is over all 16, failed or not.
@@ -74,12 +69,12 @@ def test_weight_zero_is_grpo_with_the_failed_groups_masked_and_the_same_denomina
     torch.testing.assert_close(gradient(loss, ours.model), gradient(total, plain.model), rtol=1e-3, atol=1e-6)
 
 
-def test_all_failed_with_weight_one_is_sft(base, rows, tmp_path, monkeypatch):
+def test_all_failed_with_weight_one_is_sft(tiny_base, rows, tmp_path, monkeypatch):
     monkeypatch.setattr(grpo, "accuracy", lambda *_: 0.0)
-    ours = trainer_of(InterleavedTrainer, base, rows, tmp_path, weight=1.0)
+    ours = trainer_of(InterleavedTrainer, tiny_base, rows, tmp_path, weight=1.0)
     batch = generated(ours, [0, 1])  # two questions, an optimizer step's worth
     loss = ours.compute_loss(ours.model, batch)
-    model, processor = load_model(base), load_processor(base)
+    model, processor = load_model(tiny_base), load_processor(tiny_base)
     freeze_vision(model)
     traces = Traces(model, processor, rows[:2])
     from test_sft import CONFIG as SFT
@@ -93,35 +88,35 @@ def test_all_failed_with_weight_one_is_sft(base, rows, tmp_path, monkeypatch):
 
 
 def test_a_question_that_fails_in_accuracy_is_taught_even_if_its_format_earned_something(
-    base, rows, tmp_path, monkeypatch
+    tiny_base, rows, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(grpo, "accuracy", lambda *_: 0.0)
     monkeypatch.setattr(grpo, "well_formed", lambda response: float("e" in response))
-    ours = trainer_of(InterleavedTrainer, base, rows, tmp_path, weight=1.0)
+    ours = trainer_of(InterleavedTrainer, tiny_base, rows, tmp_path, weight=1.0)
     batch = generated(ours, [1, 2])
     assert batch["advantages"].abs().sum() > 0 and batch["tool_mask"].sum() == 0
     assert batch["taught"].tolist() == [True, False, False, False] * 2
 
 
 def test_everywhere_teaches_all_and_keeps_the_rl_loss_of_those_that_did_not_fail(
-    base, rows, tmp_path, some_fail
+    tiny_base, rows, tmp_path, some_fail
 ):
-    ours = trainer_of(InterleavedTrainer, base, rows, tmp_path, weight=1.0, everywhere=True)
+    ours = trainer_of(InterleavedTrainer, tiny_base, rows, tmp_path, weight=1.0, everywhere=True)
     batch = generated(ours, [0, 1, 3, 2])
     assert batch["taught"].view(4, 4).sum(1).tolist() == [1, 1, 1, 1]
     assert batch["tool_mask"].view(4, -1).any(1).tolist() == [False, True, False, True]
 
 
-def test_a_failed_question_without_a_trace_keeps_its_rl_loss(base, rows, tmp_path, some_fail):
+def test_a_failed_question_without_a_trace_keeps_its_rl_loss(tiny_base, rows, tmp_path, some_fail):
     bare = [{**row, "trace": ""} for row in rows]
-    ours = trainer_of(InterleavedTrainer, base, bare, tmp_path, weight=1.0)
+    ours = trainer_of(InterleavedTrainer, tiny_base, bare, tmp_path, weight=1.0)
     batch = generated(ours, [0, 1, 3, 2])
     assert not batch["taught"].any() and torch.equal(batch["tool_mask"], batch["completion_mask"])
 
 
-def test_micro_batches_do_not_change_the_update(base, rows, tmp_path, some_fail):
+def test_micro_batches_do_not_change_the_update(tiny_base, rows, tmp_path, some_fail):
     def updated(micro: int) -> dict:
-        trainer = trainer_of(InterleavedTrainer, base, rows, tmp_path / str(micro), micro, weight=1.0)
+        trainer = trainer_of(InterleavedTrainer, tiny_base, rows, tmp_path / str(micro), micro, weight=1.0)
         trainer.train()
         return trainer.model.state_dict()
 
@@ -129,9 +124,9 @@ def test_micro_batches_do_not_change_the_update(base, rows, tmp_path, some_fail)
     assert same(whole, updated(4), tolerance=2e-5) and same(whole, updated(2), tolerance=2e-5)
 
 
-def test_a_run_logs_which_share_was_taught(base, rows, tmp_path, some_fail):
+def test_a_run_logs_which_share_was_taught(tiny_base, rows, tmp_path, some_fail):
     config = CONFIG.model_copy(update={"steps": 2, "prompts_per_step": 8})
-    train_interleaved(base, rows, tmp_path, config=config, weight=1.0, seed=0)
+    train_interleaved(tiny_base, rows, tmp_path, config=config, weight=1.0, seed=0)
     log = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert [line["taught"] for line in log] == [0.25, 0.25] and log[1]["sft_loss"] < log[0]["sft_loss"]
-    assert not same(weights(base), weights(tmp_path / "step-2"))
+    assert not same(weights(tiny_base), weights(tmp_path / "step-2"))

@@ -1,10 +1,11 @@
 import math
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import save_file
-from training import build_base, build_rows, weights
+from training import build_rows, weights
 
 from studylib.errors import StudyError
 from studylib.models import load_model, load_processor
@@ -15,10 +16,10 @@ NAME = "model.layers.0.mlp.up_proj.weight"
 
 
 @pytest.fixture(scope="module")
-def family(tmp_path_factory):
+def family(tiny_base, tmp_path_factory):
     """A base and two children: the text weights moved, the vision tower the base's."""
     folder = tmp_path_factory.mktemp("family")
-    base = build_base(folder / "base")
+    base = Path(shutil.copytree(tiny_base, folder / "base"))
     for seed, child in enumerate(("sft", "rl")):
         shutil.copytree(base, folder / child)
         draw = torch.Generator().manual_seed(seed)
@@ -65,14 +66,15 @@ def test_ties_trims_elects_a_sign_and_averages_who_agrees(family, tmp_path):
         shutil.copytree(family / "base", tmp_path / child)
         tensors = weights(family / "base")
         tensors["model.norm.weight"] = tensors["model.norm.weight"].clone()
+        size = len(tensors["model.norm.weight"])
         tensors["model.norm.weight"][:4] += torch.tensor(difference)
         save_file(tensors, tmp_path / child / "model.safetensors", metadata={"format": "pt"})
-    # 64 weights, 60 of them untouched: a density of 2/64 keeps two of each parent.
+    # A density of 2 in `size` keeps two weights of each parent.
     merge(tmp_path / "sft", tmp_path / "rl", family / "base", tmp_path / "m", method="ties", share=0.25,
-          density=2 / 64)  # fmt: skip
+          density=2 / size)  # fmt: skip
     moved = weights(tmp_path / "m")["model.norm.weight"] - weights(family / "base")["model.norm.weight"]
     # Kept: SFT 0.4, -0.3; RL -0.2, 0.3. Second weight: both agree, (0.25 * -0.3 + 0.75 * -0.2) / 1.
-    expected = torch.zeros(64)
+    expected = torch.zeros(size)
     expected[:4] = torch.tensor([0.4, -0.225, 0.3, 0.0])
     torch.testing.assert_close(moved, expected, rtol=1e-4, atol=1e-5)
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from test_grpo import CONFIG, generated, plain_logps
 from test_interleaved import gradient, trainer_of
-from training import build_base, build_rows, same
+from training import build_rows, same
 
 from studylib.errors import StudyError
 from studylib.models import load_model
@@ -14,11 +14,6 @@ from studylib.train.progressive import ProgressiveTrainer, cut, prefix_share, tr
 
 TRACE = r"<think> row 0: 1+1= 2. row 1: 2+1.5= 3.5. so 4. </think> \boxed{4}"
 SCHEDULE = {"steps": 1, "until": 0.6}
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory):
-    return build_base(tmp_path_factory.mktemp("base"))
 
 
 @pytest.fixture(scope="module")
@@ -45,10 +40,10 @@ def test_a_prefix_ends_with_a_sentence_and_before_the_answer():
     assert cut("no thought. at all", 1.0) == ""
 
 
-def test_without_prefixes_it_is_plain_grpo(base, rows, tmp_path):
+def test_without_prefixes_it_is_plain_grpo(tiny_base, rows, tmp_path):
     solved = [{**row, "pass_rate": 0.5} for row in rows]
-    ours = trainer_of(ProgressiveTrainer, base, solved, tmp_path, weight=0.2, **SCHEDULE)
-    plain = trainer_of(RolloutTrainer, base, solved, tmp_path)
+    ours = trainer_of(ProgressiveTrainer, tiny_base, solved, tmp_path, weight=0.2, **SCHEDULE)
+    plain = trainer_of(RolloutTrainer, tiny_base, solved, tmp_path)
     first, second = generated(ours, [0, 1, 3, 2]), generated(plain, [0, 1, 3, 2])
     assert torch.equal(first["completion_ids"], second["completion_ids"])
     losses = ours.compute_loss(ours.model, first), plain.compute_loss(plain.model, second)
@@ -59,7 +54,7 @@ def test_without_prefixes_it_is_plain_grpo(base, rows, tmp_path):
 
 
 def test_generation_starts_after_the_prefix_and_only_own_tokens_are_rolled_out(
-    base, rows, tmp_path, monkeypatch
+    tiny_base, rows, tmp_path, monkeypatch
 ):
     seen = []
     original = grpo.decode
@@ -69,7 +64,7 @@ def test_generation_starts_after_the_prefix_and_only_own_tokens_are_rolled_out(
         return original(model, inputs, *args, **kwargs)
 
     monkeypatch.setattr(grpo, "decode", watched)
-    ours = trainer_of(ProgressiveTrainer, base, rows, tmp_path, weight=0.2, **SCHEDULE)
+    ours = trainer_of(ProgressiveTrainer, tiny_base, rows, tmp_path, weight=0.2, **SCHEDULE)
     batch = generated(ours, [0, 1])
     tokenizer, prefix = ours.processing_class.tokenizer, cut(rows[0]["trace"], 1.0)
     asked = [tokenizer.decode(ids[mask.bool()]) for ids, mask in
@@ -83,20 +78,20 @@ def test_generation_starts_after_the_prefix_and_only_own_tokens_are_rolled_out(
     assert batch["taught"].tolist() == [True] + 7 * [False]
 
 
-def test_prefix_and_completion_are_graded_together(base, rows, tmp_path, monkeypatch):
+def test_prefix_and_completion_are_graded_together(tiny_base, rows, tmp_path, monkeypatch):
     graded = []
     monkeypatch.setattr(grpo, "accuracy", lambda row, response, reason: graded.append(response) or 0.0)
-    ours = trainer_of(ProgressiveTrainer, base, rows, tmp_path, weight=0.2, **SCHEDULE)
+    ours = trainer_of(ProgressiveTrainer, tiny_base, rows, tmp_path, weight=0.2, **SCHEDULE)
     generated(ours, [0, 1])
     prefix = cut(rows[0]["trace"], 1.0)
     assert all(text.startswith(prefix) for text in graded[:4])
     assert not any(text.startswith(prefix) for text in graded[4:])
 
 
-def test_gradient_on_own_tokens_is_grpo_conditioned_on_the_prefix(base, rows, tmp_path):
-    ours = trainer_of(ProgressiveTrainer, base, rows, tmp_path, weight=0.0, **SCHEDULE)
+def test_gradient_on_own_tokens_is_grpo_conditioned_on_the_prefix(tiny_base, rows, tmp_path):
+    ours = trainer_of(ProgressiveTrainer, tiny_base, rows, tmp_path, weight=0.0, **SCHEDULE)
     batch = generated(ours, [0, 3])
-    expected, model = [], load_model(base)
+    expected, model = [], load_model(tiny_base)
     for k, row in enumerate(batch["row"].tolist()):
         prefix = torch.tensor(ours.prefixes[row][1])
         said = batch["completion_ids"][k][batch["completion_mask"][k].bool()]
@@ -111,21 +106,21 @@ def test_gradient_on_own_tokens_is_grpo_conditioned_on_the_prefix(base, rows, tm
     torch.testing.assert_close(gradient(loss, ours.model), gradient(reference, model), rtol=1e-3, atol=1e-5)
 
 
-def test_prefix_loss_counts_once_a_question_with_its_weight(base, rows, tmp_path):
+def test_prefix_loss_counts_once_a_question_with_its_weight(tiny_base, rows, tmp_path):
     losses = {}
     for weight in (0.0, 0.2):
-        ours = trainer_of(ProgressiveTrainer, base, rows, tmp_path, weight=weight, **SCHEDULE)
+        ours = trainer_of(ProgressiveTrainer, tiny_base, rows, tmp_path, weight=weight, **SCHEDULE)
         losses[weight] = ours.compute_loss(ours.model, generated(ours, [0, 1]))
     prefix = torch.tensor(ours.prefixes[0][1])
-    nll = -plain_logps(load_model(base), ours.processing_class, rows[0], prefix).mean()
+    nll = -plain_logps(load_model(tiny_base), ours.processing_class, rows[0], prefix).mean()
     # Two questions make an optimizer step; one of them has a prefix.
     torch.testing.assert_close(losses[0.2] - losses[0.0], 0.2 * nll / 2, rtol=1e-3, atol=1e-5)
 
 
-def test_micro_batches_do_not_change_the_update(base, rows, tmp_path):
+def test_micro_batches_do_not_change_the_update(tiny_base, rows, tmp_path):
     def updated(micro: int) -> dict:
         trainer = trainer_of(
-            ProgressiveTrainer, base, rows, tmp_path / str(micro), micro, weight=0.2, **SCHEDULE
+            ProgressiveTrainer, tiny_base, rows, tmp_path / str(micro), micro, weight=0.2, **SCHEDULE
         )
         trainer.train()
         return trainer.model.state_dict()
@@ -133,14 +128,14 @@ def test_micro_batches_do_not_change_the_update(base, rows, tmp_path):
     assert same(updated(8), updated(2), tolerance=2e-5)
 
 
-def test_a_run_logs_the_schedule_and_ends_without_prefixes(base, rows, tmp_path):
+def test_a_run_logs_the_schedule_and_ends_without_prefixes(tiny_base, rows, tmp_path):
     config = CONFIG.model_copy(update={"steps": 3, "prompts_per_step": 8})
-    train_progressive(base, rows, tmp_path, config=config, seed=0)
+    train_progressive(tiny_base, rows, tmp_path, config=config, seed=0)
     log = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert [line["prefix_share"] for line in log] == pytest.approx([1.0, 0.413176, 0.0], abs=1e-5)
     assert log[0]["taught"] == 0.25 and log[2]["taught"] == 0.0
 
 
-def test_rows_without_a_pass_rate_are_refused(base, rows, tmp_path):
+def test_rows_without_a_pass_rate_are_refused(tiny_base, rows, tmp_path):
     with pytest.raises(StudyError, match="no pass_rate"):
-        train_progressive(base, build_rows(2), tmp_path, config=CONFIG, seed=0)
+        train_progressive(tiny_base, build_rows(2), tmp_path, config=CONFIG, seed=0)

@@ -2,7 +2,7 @@ import json
 
 import pytest
 import torch
-from training import Killed, build_base, build_rows, kill_after, same, weights
+from training import Killed, build_rows, kill_after, same, weights
 
 from studylib.errors import StudyError
 from studylib.models import freeze_vision, load_model, load_processor
@@ -15,20 +15,15 @@ CONFIG = Sft(lr=3e-3, batch_size=4, micro_batch=4, epochs=2, warmup=0.05, dtype=
 
 
 @pytest.fixture(scope="module")
-def base(tmp_path_factory):
-    return build_base(tmp_path_factory.mktemp("base"))
-
-
-@pytest.fixture(scope="module")
 def rows():
     return build_rows(8)
 
 
 @pytest.fixture
-def traces(base, rows):
-    model = load_model(base)
+def traces(tiny_base, rows):
+    model = load_model(tiny_base)
     freeze_vision(model)
-    return Traces(model, load_processor(base), rows), model
+    return Traces(model, load_processor(tiny_base), rows), model
 
 
 def nll_by_transformers(model, processor, row) -> float:
@@ -100,11 +95,11 @@ def test_a_trace_counts_once_whatever_its_length():
     assert sum(parts) == pytest.approx(2.0)
 
 
-def test_gradient_accumulation_does_not_change_the_update(base, rows, tmp_path):
+def test_gradient_accumulation_does_not_change_the_update(tiny_base, rows, tmp_path):
     def updated(micro: int) -> dict:
-        model = load_model(base)
+        model = load_model(tiny_base)
         freeze_vision(model)
-        processor = load_processor(base)
+        processor = load_processor(tiny_base)
         config = CONFIG.model_copy(update={"batch_size": 8, "micro_batch": micro, "epochs": 1})
         args = sft_arguments(config, tmp_path / str(micro), 8, 0)
         args.optim, args.learning_rate, args.warmup_steps, args.max_grad_norm = "sgd", 1.0, 0, 0.0
@@ -112,21 +107,21 @@ def test_gradient_accumulation_does_not_change_the_update(base, rows, tmp_path):
         TraceTrainer(model=model, args=args, processing_class=processor, traces=encoded).train()
         return model.state_dict()
 
-    whole, start = updated(8), load_model(base).state_dict()
+    whole, start = updated(8), load_model(tiny_base).state_dict()
     assert same(whole, updated(2), tolerance=1e-5)
     assert not same(whole, start, tolerance=1e-3)
 
 
-def test_sft_learns_eight_rows_by_heart_and_leaves_the_vision_tower_alone(base, rows, tmp_path):
+def test_sft_learns_eight_rows_by_heart_and_leaves_the_vision_tower_alone(tiny_base, rows, tmp_path):
     from transformers import AutoModelForImageTextToText, AutoProcessor
 
     config = CONFIG.model_copy(update={"epochs": 4, "batch_size": 8, "micro_batch": 8, "lr": 8e-3})
-    told = train_sft(base, rows * 30, tmp_path, config=config, seed=0)
+    told = train_sft(tiny_base, rows * 30, tmp_path, config=config, seed=0)
     log = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert log[0]["loss"] > 4 and log[-1]["loss"] < 0.3
     assert told["checkpoints"] == [f"epoch-{n}" for n in range(1, 5)] and not (tmp_path / "resume").exists()
     last = tmp_path / "epoch-4"
-    before, after = weights(base), weights(last)
+    before, after = weights(tiny_base), weights(last)
     assert before.keys() == after.keys()
     frozen = [name for name in before if "visual" in name]
     assert frozen and all(torch.equal(before[name], after[name]) for name in frozen)
@@ -135,14 +130,16 @@ def test_sft_learns_eight_rows_by_heart_and_leaves_the_vision_tower_alone(base, 
 
 
 @pytest.mark.parametrize("lora", [None, Lora(r=4, alpha=8)])
-def test_a_killed_run_ends_with_the_weights_of_an_uninterrupted_one(base, rows, tmp_path, monkeypatch, lora):
+def test_a_killed_run_ends_with_the_weights_of_an_uninterrupted_one(
+    tiny_base, rows, tmp_path, monkeypatch, lora
+):
     config = CONFIG.model_copy(update={"batch_size": 2, "micro_batch": 2, "lora": lora})
-    train_sft(base, rows, tmp_path / "whole", config=config, seed=3)
+    train_sft(tiny_base, rows, tmp_path / "whole", config=config, seed=3)
     with monkeypatch.context() as patched, pytest.raises(Killed):
         kill_after(patched, 6)  # in the middle of the second epoch
-        train_sft(base, rows, tmp_path / "cut", config=config, seed=3)
+        train_sft(tiny_base, rows, tmp_path / "cut", config=config, seed=3)
     assert (tmp_path / "cut" / "resume" / "checkpoint-6").exists()
-    train_sft(base, rows, tmp_path / "cut", config=config, seed=3)
+    train_sft(tiny_base, rows, tmp_path / "cut", config=config, seed=3)
     for epoch in ("epoch-1", "epoch-2"):
         assert same(weights(tmp_path / "whole" / epoch), weights(tmp_path / "cut" / epoch))
     logs = [
@@ -152,21 +149,23 @@ def test_a_killed_run_ends_with_the_weights_of_an_uninterrupted_one(base, rows, 
     assert logs[0] == logs[1] and len(logs[0]) == 8
 
 
-def test_lora_trains_and_is_published_as_full_weights(base, rows, tmp_path):
+def test_lora_trains_and_is_published_as_full_weights(tiny_base, rows, tmp_path):
     config = CONFIG.model_copy(update={"lora": Lora(r=4, alpha=8), "epochs": 4, "lr": 1e-2})
-    train_sft(base, rows, tmp_path, config=config, seed=0)
-    before, after = weights(base), weights(tmp_path / "epoch-4")
+    train_sft(tiny_base, rows, tmp_path, config=config, seed=0)
+    before, after = weights(tiny_base), weights(tmp_path / "epoch-4")
     assert before.keys() == after.keys()
     moved = {name for name in before if not torch.equal(before[name], after[name])}
     assert moved == {name for name in before if "visual" not in name and name.endswith("_proj.weight")}
     log = [json.loads(line)["loss"] for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert log[-1] < log[0]
-    processor, model = load_processor(base), load_model(tmp_path / "epoch-4")
-    assert nll_by_transformers(model, processor, rows[0]) < nll_by_transformers(load_model(base), processor, rows[0])
+    processor, model = load_processor(tiny_base), load_model(tmp_path / "epoch-4")
+    assert nll_by_transformers(model, processor, rows[0]) < nll_by_transformers(
+        load_model(tiny_base), processor, rows[0]
+    )
 
 
-def test_a_trace_longer_than_the_model_is_dropped_and_counted(base, rows):
-    model, processor = load_model(base), load_processor(base)
+def test_a_trace_longer_than_the_model_is_dropped_and_counted(tiny_base, rows):
+    model, processor = load_model(tiny_base), load_processor(tiny_base)
     freeze_vision(model)
     long = {**rows[0], "trace": "<think> " + "1+1= 2. " * 600 + "</think> \\boxed{2}"}
     encoded = Traces(model, processor, [long, rows[1]])
@@ -186,7 +185,7 @@ def test_batches_hold_like_lengths_and_each_row_once_an_epoch():
     assert sum(spread) / len(spread) < 12
 
 
-def test_a_micro_batch_that_does_not_divide_the_batch_is_refused(base, rows, tmp_path):
+def test_a_micro_batch_that_does_not_divide_the_batch_is_refused(tiny_base, rows, tmp_path):
     config = CONFIG.model_copy(update={"micro_batch": 3})
     with pytest.raises(StudyError, match="sft.micro_batch is 3"):
-        train_sft(base, rows, tmp_path, config=config, seed=0)
+        train_sft(tiny_base, rows, tmp_path, config=config, seed=0)

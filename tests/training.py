@@ -1,4 +1,4 @@
-"""A random base and a few rows for the trainers' tests: everything real but the size."""
+"""Rows with traces, saved weights and a way to die, for the trainers' tests."""
 
 from __future__ import annotations
 
@@ -9,28 +9,6 @@ import torch
 from PIL import Image, ImageDraw
 
 WORDS = "what is the sum of red blue digits row first next then check finally user assistant".split()
-
-
-def build_base(folder: Path) -> Path:
-    """A Qwen2.5-VL of the mini architecture, two layers deep, with random weights and its processor."""
-    from studylib.models import mend_torchvision
-
-    mend_torchvision()
-    from transformers import Qwen2_5_VLForConditionalGeneration
-
-    from studylib.prompts import INSTRUCTION
-    from studylib.world.architecture import build_processor, mini_config, train_tokenizer
-
-    draw = random.Random(0)
-    texts = [" ".join(draw.choices(WORDS, k=12)) + f" {n}+{n}= {n}. \\boxed{{{n}}}" for n in range(100)]
-    tokenizer = train_tokenizer([*texts, *[f"{INSTRUCTION} user\nassistant\n"] * 20], 400)
-    torch.manual_seed(0)
-    model = Qwen2_5_VLForConditionalGeneration(mini_config(tokenizer, hidden=64, layers=2, vision=32, vision_layers=1))
-    model.generation_config.eos_token_id = tokenizer.eos_token_id
-    model.generation_config.pad_token_id = tokenizer.pad_token_id
-    model.save_pretrained(folder)
-    build_processor(tokenizer).save_pretrained(folder)
-    return folder
 
 
 def build_rows(count: int) -> list[dict]:

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 
-def shortest_correct(
-    rows: Sequence[dict], completions: Sequence[Sequence], grades: Sequence[Sequence]
-) -> list[dict]:
+def shortest_correct(rows: Sequence[dict], completions: Sequence[Sequence], grades: Sequence[Sequence]) -> list[dict]:
     """Rows with "trace" set to their shortest correct completion, in row order; one without is left out.
 
     completions[i], grades[i]: the samples of row i (`.text`, `.tokens`) and their grades (`.outcome`). Of

@@ -47,9 +47,7 @@ class Prompts:
     def __init__(self, model, processor, rows: Sequence[dict], instruct: bool = True, chunk: int = 64):
         self.base = language_base(model)
         if any(p.requires_grad for p in self.base.model.visual.parameters()):
-            raise StudyError(
-                "The vision tower is trainable: call studylib.models.freeze_vision(model) first."
-            )
+            raise StudyError("The vision tower is trainable: call studylib.models.freeze_vision(model) first.")
         self.processor, self.rows, self.instruct = processor, rows, instruct
         self.pictures = [len(row["images"]) for row in rows]
         self.items: list[Prompt] = []

@@ -43,6 +43,7 @@ LOGGED = {
     "num_tokens": "tokens",
     "step_time": "step_seconds",
     "generation": "generation_seconds",
+    "scoring": "scoring_seconds",
 }
 
 
@@ -75,7 +76,10 @@ class RolloutTrainer(loop.Resumable, GRPOTrainer):
 
     def _generate_and_score_completions(self, inputs):
         self._batch_rows = [example["row"] for example in inputs]
+        start = time.perf_counter()
         output = super()._generate_and_score_completions(inputs)
+        metrics = self._metrics["train"]
+        metrics["scoring"].append(time.perf_counter() - start - metrics["generation"][-1])
         return {**output, "row": torch.tensor(self._batch_rows)}
 
     def _prepare_inputs(self, generation_batch):
@@ -90,9 +94,7 @@ class RolloutTrainer(loop.Resumable, GRPOTrainer):
     def _tokenize_prompts(self, prompts):
         return [self._prompt(int(i)).ids.tolist() for i in prompts], None, {}
 
-    def _generate_single_turn(
-        self, prompt_ids, images, multimodal_fields, num_generations, has_tool_images=False
-    ):
+    def _generate_single_turn(self, prompt_ids, images, multimodal_fields, num_generations, has_tool_images=False):
         rows = self._batch_rows[:: self.num_generations]
         inputs = encode(self.processing_class, [self.rows[i] for i in rows], True)
         ids = [self._prompt(i).ids for i in rows]
@@ -143,9 +145,7 @@ class RolloutTrainer(loop.Resumable, GRPOTrainer):
         """True for the first rollout of each question (rows,): what counts once a question is put there."""
         return torch.arange(len(self._batch_rows)) % self.num_generations == 0
 
-    def demonstration_loss(
-        self, model, rows: Sequence[int], prompts: Sequence[Prompt], targets
-    ) -> torch.Tensor:
+    def demonstration_loss(self, model, rows: Sequence[int], prompts: Sequence[Prompt], targets) -> torch.Tensor:
         """Sum over these questions of the mean NLL of their targets, over the questions of an optimizer step."""
         if not rows:
             return torch.zeros((), device=self.accelerator.device)
@@ -155,7 +155,7 @@ class RolloutTrainer(loop.Resumable, GRPOTrainer):
             outputs = model(**forward_inputs(batch), fused_lm_head=True)
         rollouts = self.args.per_device_train_batch_size * self.args.gradient_accumulation_steps
         total = per_trace_loss(outputs.log_probs, outputs.label_mask, 1)
-        self._metrics["train"]["sft_loss"].append(float(total) / len(rows))
+        self._metrics["train"]["sft_loss"].append(float(total.detach()) / len(rows))
         return total / (rollouts / self.num_generations)
 
     def _on_device(self, batch: dict) -> dict:

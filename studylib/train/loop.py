@@ -99,9 +99,7 @@ class Log(TrainerCallback):
             self.said = seconds
             left = seconds / (state.global_step - self.first) * (state.max_steps - state.global_step)
             shown = ", ".join(f"{key} {line[key]:.3g}" for key in ("loss", "reward", "length") if key in line)
-            self.report(
-                f"{self.name} step {line['step']}/{state.max_steps // self.each}: {shown}; {left:.0f} s left"
-            )
+            self.report(f"{self.name} step {line['step']}/{state.max_steps // self.each}: {shown}; {left:.0f} s left")
 
 
 class Timed(TrainerCallback):
@@ -154,9 +152,7 @@ class Resumable:
         saved = load_file(Path(resume_from_checkpoint) / "adapter_model.safetensors")
         wrong = set_peft_model_state_dict(self.model, saved, adapter_name="default").unexpected_keys
         if wrong:
-            raise StudyError(
-                f"{resume_from_checkpoint} holds another adapter ({wrong[0]}): remove the folder."
-            )
+            raise StudyError(f"{resume_from_checkpoint} holds another adapter ({wrong[0]}): remove the folder.")
 
 
 def run(trainer: Trainer, out: Path) -> None:

@@ -22,9 +22,7 @@ from studylib.errors import StudyError
 Method = Literal["linear", "ties", "slerp"]
 
 
-def configuration(
-    sft: Path, rl: Path, base: str | Path, method: Method, share: float, density: float
-) -> dict:
+def configuration(sft: Path, rl: Path, base: str | Path, method: Method, share: float, density: float) -> dict:
     """mergekit's configuration. Linear weighs the parents, TIES their differences from the base, of which it keeps
     the `density` largest; SLERP turns from the RL model towards the SFT model."""
     parents = ((sft, share), (rl, 1 - share))
@@ -58,9 +56,7 @@ def merge(
     if not 0 <= share <= 1:
         raise StudyError(f"The SFT share is {share}: it must be between 0 and 1.")
     mine, other = read_weights(sft), read_weights(rl)
-    wrong = set(mine) ^ set(other) | {
-        k for k in mine.keys() & other.keys() if mine[k].shape != other[k].shape
-    }
+    wrong = set(mine) ^ set(other) | {k for k in mine.keys() & other.keys() if mine[k].shape != other[k].shape}
     if wrong:
         raise StudyError(f"{sft} and {rl} are not of one base: they differ in the tensor {min(wrong)}.")
     shared = {name for name in mine if torch.equal(mine[name], other[name])}

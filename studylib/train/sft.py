@@ -76,9 +76,7 @@ class Traces:
         self.kept = [i for i, length in enumerate(lengths) if length <= limit]
         self.dropped = len(rows) - len(self.kept)
         if not self.kept:
-            raise StudyError(
-                f"None of the {len(rows)} traces fits the model's {limit} positions: shorten them."
-            )
+            raise StudyError(f"None of the {len(rows)} traces fits the model's {limit} positions: shorten them.")
         self.prompts, self.responses = prompts, responses
         self.lengths = [lengths[i] for i in self.kept]
 
