@@ -24,9 +24,8 @@ $(READY): pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)) and "The study needs Python 3.11 or 3.12: make PYTHON=/path/to/python3.11")'
 	$(PYTHON) -m venv $(VENV)
 	@if [ "$$(uname)" = Linux ] && ! command -v nvidia-smi > /dev/null; then \
-	  echo "no GPU: the CPU build of torch"; \
-	  $(PY) -m pip install -q 'torch==2.13.0+cpu' 2> /dev/null || \
-	  $(PY) -m pip install -q 'torch==2.13.0' --index-url https://download.pytorch.org/whl/cpu; fi
+	  echo "no GPU: the CPU build of torch where pip can find one (PIP_EXTRA_INDEX_URL), else the usual one"; \
+	  $(PY) -m pip install -q 'torch==2.13.0+cpu' 2> /dev/null || $(PY) -m pip install -q 'torch==2.13.0'; fi
 	$(PY) -m pip install -q -e '.[dev]'
 	@touch $@
 
