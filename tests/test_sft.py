@@ -86,6 +86,29 @@ def test_responses_packed_behind_one_prompt_do_not_see_each_other(traces):
     torch.testing.assert_close(together, apart, rtol=1e-4, atol=1e-5)
 
 
+def test_the_light_head_is_trls_fused_head(traces):
+    from trl.trainer.utils import add_fused_lm_head
+
+    from studylib.train.heads import light_head
+
+    encoded, model = traces
+    inputs = forward_inputs(encoded.collate([{"row": n} for n in range(8)]))
+
+    def scored():
+        outputs = model(**inputs, fused_lm_head=True)
+        model.zero_grad()
+        (outputs.log_probs * torch.arange(8.0)[:, None]).sum().backward()
+        return outputs, model.lm_head.weight.grad.clone()
+
+    add_fused_lm_head(model, temperature=0.7, outputs=("log_probs", "entropy", "is_top1"))
+    fused, gradient = scored()
+    light_head(model, temperature=0.7, entropy=True)
+    light, same_gradient = scored()
+    for name in ("log_probs", "entropy", "is_top1", "label_mask"):
+        torch.testing.assert_close(getattr(light, name), getattr(fused, name), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(same_gradient, gradient, rtol=1e-3, atol=1e-3)
+
+
 def test_a_trace_counts_once_whatever_its_length():
     log_probs = torch.tensor([[-1.0, -3.0, 0.0, 0.0], [-1.0, -1.0, -1.0, -5.0]])
     mask = torch.tensor([[1, 1, 0, 0], [1, 1, 1, 1]])
@@ -130,9 +153,7 @@ def test_sft_learns_eight_rows_by_heart_and_leaves_the_vision_tower_alone(tiny_b
 
 
 @pytest.mark.parametrize("lora", [None, Lora(r=4, alpha=8)])
-def test_a_killed_run_ends_with_the_weights_of_an_uninterrupted_one(
-    tiny_base, rows, tmp_path, monkeypatch, lora
-):
+def test_a_killed_run_ends_with_the_weights_of_an_uninterrupted_one(tiny_base, rows, tmp_path, monkeypatch, lora):
     config = CONFIG.model_copy(update={"batch_size": 2, "micro_batch": 2, "lora": lora})
     train_sft(tiny_base, rows, tmp_path / "whole", config=config, seed=3)
     with monkeypatch.context() as patched, pytest.raises(Killed):

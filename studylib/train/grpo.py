@@ -20,7 +20,8 @@ from studylib.models import add_lora, freeze_vision, load_model, load_processor,
 from studylib.params import Rl
 from studylib.prompts import encode
 from studylib.train import loop
-from studylib.train.encode import Prompt, Prompts, at_places, forward_inputs, pack
+from studylib.train.encode import Prompt, Prompts, at_places, forward_inputs, language_base, pack
+from studylib.train.heads import light_head
 from studylib.train.rewards import ACCURACY, FORMAT, accuracy, well_formed
 from studylib.train.sft import per_trace_loss
 
@@ -62,6 +63,9 @@ class RolloutTrainer(loop.Resumable, GRPOTrainer):
         dataset = Dataset.from_dict({"prompt": [str(i) for i in order], "row": list(order)})
         super().__init__(reward_funcs=[self._accuracy, self._format], train_dataset=dataset, **kw)
         self.reward_func_names = ["accuracy", "format"]
+        light_head(language_base(self.model), self.temperature, entropy=True)
+        if self.ref_model is not None:
+            light_head(self.ref_model, self.temperature)
 
     def _prompt(self, row: int) -> Prompt:
         return self.prompts[row]

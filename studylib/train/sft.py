@@ -15,7 +15,8 @@ from studylib.errors import StudyError
 from studylib.models import add_lora, freeze_vision, load_model, load_processor
 from studylib.params import Sft
 from studylib.train import loop
-from studylib.train.encode import Prompts, forward_inputs, pack
+from studylib.train.encode import Prompts, forward_inputs, language_base, pack
+from studylib.train.heads import light_head
 
 LOGGED = {
     "loss": "loss",
@@ -112,6 +113,7 @@ class TraceTrainer(loop.Resumable, SFTTrainer):
         dataset = Dataset.from_dict({"row": list(range(len(traces)))})
         super().__init__(train_dataset=dataset, data_collator=traces.collate, **kwargs)
         self.model_accepts_loss_kwargs = True
+        light_head(language_base(self.model))
 
     def _get_train_sampler(self, train_dataset=None) -> Sampler:
         batch = self.args.train_batch_size * self.args.gradient_accumulation_steps * self.args.world_size
