@@ -13,10 +13,12 @@ import psutil
 
 from studylib import runs
 from studylib.errors import StudyError
+from studylib.locks import exclusive
 from studylib.provenance import ROOT
-from studylib.runs import Run, Stage, Work
+from studylib.runs import Run, Stage
 from studylib.schedule import make_jobs, worker_count
 from studylib.study import Study, plan_identity, reference_root
+from studylib.work import Work
 
 NOTEBOOKS = ROOT / "notebooks"
 _CODE = ("studylib.analysis", "studylib.figures", "studylib.published")
@@ -122,7 +124,7 @@ def _tell(path: Path, name: str, over: threading.Event) -> None:
 def study_all(study: Study, make: str) -> None:
     """Every chapter and every stage of the plan; does nothing, and says so, where all is published."""
     refuse = f"Another make study is at work on {study.scale} ({{who}}): wait for it, or stop it and start again."
-    with runs.exclusive(study.root / ".work" / "study.lock", refuse):
+    with exclusive(study.root / ".work" / "study.lock", refuse):
         begun = time.monotonic()
         todo = [name for name in chapters() if not _published(chapter_stage(name, study), study.root)]
         missing = [name for name, stage in study.plan.items() if not _published(stage, study.root)]

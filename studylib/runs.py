@@ -4,22 +4,22 @@
 made, kept when a process dies, so that the next one resumes there.
 """
 
-import fcntl
 import hashlib
 import json
 import os
 import shutil
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
 from studylib import provenance
 from studylib.errors import StudyError
+from studylib.locks import Busy, lock
 from studylib.provenance import code_hash, file_hash
+from studylib.work import Helped, Work
 
 MANIFEST = "manifest.json"
 _SMALL = 1 << 20  # files below are hashed at every load, larger ones when size or time of writing changed
@@ -62,58 +62,6 @@ class Run:
     manifest: dict[str, Any]
 
 
-@dataclass
-class Work:
-    """What a stage's function gets: a folder that survives a kill, its inputs, a place for facts.
-
-    `progress(done, total, note)` says where it stands; `facts` goes into the manifest (tokens, and so on).
-    """
-
-    stage: Stage
-    path: Path
-    inputs: dict[str, Run]
-    say: Callable[[str], None]
-    facts: dict[str, Any] = field(default_factory=dict)
-    _started: float = field(default_factory=time.monotonic)
-    _first: tuple[float, float] | None = None
-    _said: float = 0.0
-
-    def progress(self, done: float, total: float, note: str = "") -> None:
-        now = time.monotonic()
-        self._clock().write_text(str(self.seconds))
-        self._first = self._first or (now, done)
-        if now - self._said < 5 and done < total:
-            return
-        self._said = now
-        since, at = self._first
-        left = f", {_span((total - done) * (now - since) / (done - at))} left" if done > at else ""
-        self.say(f"{self.stage.label}: {done:g} of {total:g}{left}{' - ' + note if note else ''}")
-
-    def report(self, line: str) -> None:
-        """A line of progress that a module has worded itself."""
-        self._clock().write_text(str(self.seconds))
-        self.say(f"{self.stage.label}: {line}")
-
-    @property
-    def seconds(self) -> float:
-        """Wall time, that of killed attempts included (up to their last sign of life)."""
-        return self._before + time.monotonic() - self._started
-
-    @cached_property
-    def _before(self) -> float:
-        return float(self._clock().read_text() or 0) if self._clock().exists() else 0.0
-
-    def _clock(self) -> Path:
-        return self.path.with_suffix(".seconds")
-
-    def _done(self) -> Path:
-        return self.path.with_suffix(".done")
-
-
-class _Busy(Exception):
-    """Another process holds the lock."""
-
-
 def ensure(
     stage: Stage,
     do: Callable[[Work], None],
@@ -127,36 +75,46 @@ def ensure(
     """
     try:
         return _ensure(stage, do, root, say, wait)
-    except _Busy:
+    except Busy:
         return None
 
 
 def _ensure(stage: Stage, do: Callable[[Work], None], root: Path, say: Callable[[str], None], wait: bool) -> Run:
-    def busy(who: str) -> None:
-        if not wait:
-            raise _Busy
-        say(f"{stage.label}: waiting for {who}")
-
     if (final := folder(stage, root)).exists():
         return load(final)
     inputs = {role: find(source, root) for role, source in stage.inputs.items()}
     path = root / ".work" / stage.identity[:16]
-    with _disk_watch(root), _lock(path.with_suffix(".lock"), busy):
+    busy = (lambda who: say(f"{stage.label}: waiting for {who}")) if wait else None
+    with _disk_watch(root), lock(path.with_suffix(".lock"), busy):
         if final.exists():
             return load(final)
         path.mkdir(parents=True, exist_ok=True)
         work = Work(stage, path, inputs, say)
-        work.seconds  # noqa: B018  (reads the clock of killed attempts before it is overwritten)
-        if work._done().exists():  # cut off between its last step and its publication
-            work.facts = json.loads(work._done().read_text())
+        work.before  # noqa: B018  (reads the clock of killed attempts before it is overwritten)
+        if work.done.exists():  # cut off between its last step and its publication
+            work.facts = json.loads(work.done.read_text())
         else:
             provenance.forget_peak_memory()
             do(work)
-            part = work._done().with_suffix(".part")
+            part = work.done.with_suffix(".part")
             part.write_text(json.dumps(work.facts))
-            part.rename(work._done())
+            part.rename(work.done)
         _publish(work, final)
     return load(final)
+
+
+def help_with(stage: Stage, do: Callable[[Work], None], root: Path, say: Callable[[str], None]) -> bool:
+    """Makes one part of a stage that another process is making; False where it has none to give away."""
+    path = root / ".work" / stage.identity[:16]
+    if not path.exists() or path.with_suffix(".done").exists():
+        return False
+    inputs = {role: find(source, root) for role, source in stage.inputs.items()}
+    with _disk_watch(root):
+        try:
+            do(Work(stage, path, inputs, say, helping=True))
+        except Helped as helped:
+            return helped.made
+    return False
 
 
 def folder(stage: Stage, root: Path) -> Path:
@@ -236,43 +194,15 @@ def _publish(work: Work, final: Path) -> None:
         os.fsync(out.fileno())
     part.rename(work.path / MANIFEST)
     os.rename(work.path, final)
-    for leftover in (work._clock(), work._done()):
+    for leftover in (work.clock, work.done, *final.parent.glob(f".work/{work.path.name}.*.lock")):
         leftover.unlink(missing_ok=True)
-
-
-@contextmanager
-def exclusive(path: Path, refuse: str) -> Iterator[None]:
-    """Holds `path` as a lock for the length of a `with`; raises StudyError(refuse) if a process has it."""
-
-    def busy(who: str) -> None:
-        raise StudyError(refuse.format(who=who))
-
-    with _lock(path, busy):
-        yield
-
-
-@contextmanager
-def _lock(path: Path, busy: Callable[[str], None]) -> Iterator[None]:
-    """A record lock: the system frees it when its process dies, and forked workers do not inherit it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+") as file:
-        try:
-            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.seek(0)
-            busy(f"process {file.read().strip() or '(unknown)'}")
-            fcntl.lockf(file, fcntl.LOCK_EX)
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
-        yield
 
 
 @contextmanager
 def _disk_watch(root: Path) -> Iterator[None]:
     try:
         yield
-    except (StudyError, _Busy):
+    except (StudyError, Busy, Helped):
         raise
     except Exception as error:
         root.mkdir(parents=True, exist_ok=True)
@@ -286,8 +216,3 @@ def _disk_watch(root: Path) -> Iterator[None]:
             f"The disk that holds {root} is full: free some space and start again; what was "
             "published is whole, and the stage goes on from its last checkpoint."
         ) from error
-
-
-def _span(seconds: float) -> str:
-    minutes, seconds = divmod(int(seconds), 60)
-    return f"{minutes} min {seconds:02d} s" if minutes else f"{seconds} s"

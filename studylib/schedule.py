@@ -21,9 +21,11 @@ from studylib.plan import ancestors
 from studylib.provenance import ROOT
 from studylib.runs import Stage
 from studylib.stages import KINDS
+from studylib.work import Work
 
 # Seconds where no reference says better; only their order matters, and the first guess of the time left.
 _GUESS = {"sft": 200.0, "grpo": 400.0, "sample": 150.0, "select": 100.0}
+_SHARED = {"sample", "select"}  # kinds that are made in parts
 QUIET = {"TQDM_DISABLE": "1", "TOKENIZERS_PARALLELISM": "false", "TRANSFORMERS_VERBOSITY": "error"}
 
 
@@ -45,14 +47,18 @@ def work_through(stages: list[Stage], params: Params, root: Path, reference: Pat
 
 
 def _take(stage: Stage, params: Params, root: Path) -> bool:
-    def do(work: runs.Work) -> None:
-        say(f"{stage.label}: starts")
+    """Makes a stage, or a part of it where another process is at it; False where there is nothing to do."""
+
+    def do(work: Work) -> None:
+        if not work.helping:
+            say(f"{stage.label}: starts")
         KINDS[stage.kind].do(work, params)
 
     run = runs.ensure(stage, do, root, say, wait=False)
     if run is not None:
         say(f"{stage.label}: done, {run.manifest['seconds']:.0f} s")
-    return run is not None
+        return True
+    return stage.kind in _SHARED and runs.help_with(stage, do, root, say)
 
 
 def _longest_way_first(todo: list[Stage], reference: Path) -> dict[str, float]:

@@ -11,12 +11,13 @@ import pandas as pd
 from studylib.artefacts import base_path, checkpoints, load_rows, model_of, plain_rows, save_rows, write_table
 from studylib.errors import StudyError
 from studylib.params import Params, Rl, Sft
-from studylib.runs import Run, Work
+from studylib.runs import Run
+from studylib.work import Work
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
-CHUNK = 8  # batches between two saves of a sampling stage
+CHUNK = 4  # batches a part of a sampling stage: what a kill costs, and what an idle process can take over
 
 
 class Kind(NamedTuple):
@@ -38,20 +39,36 @@ def traces(work: Work, params: Params) -> None:
     save_rows(load_traces(params, work.stage.params["manner"]), work.path)
 
 
+def hub_questions(work: Work, params: Params) -> None:
+    """The questions of one split of published datasets, as `questions` leaves them."""
+    from studylib.hub import load_questions
+
+    save_rows(load_questions(params, work.stage.params["split"]), work.path)
+
+
+def hub_traces(work: Work, params: Params) -> None:
+    """The published traces, s1 or s1.1 (paper 2.1)."""
+    from studylib.hub import load_traces
+
+    save_rows(load_traces(params, work.stage.params["manner"]), work.path)
+
+
 def sample(work: Work, params: Params) -> None:
     """`responses.parquet`: samples of one model on one split, saved every few batches for a resume."""
     asked, rows = work.stage.params, load_rows(work.inputs["questions"])
     size = max(1, CHUNK * params.engine.batch_size // asked["samples"])
-    parts, total = [], len(rows) * asked["samples"]
-    for number, start in enumerate(range(0, len(rows), size)):
-        parts.append(work.path / f"part-{number:05d}.parquet")
-        if not parts[-1].exists():
-            chunk = rows.select(range(start, min(start + size, len(rows))))
+    total = len(rows) * asked["samples"]
 
-            def progress(done: int, _of: int, before: int = start * asked["samples"]) -> None:
-                work.progress(before + done, total, "responses")
+    def make(name: str, path: Path) -> None:
+        start = int(name)
+        chunk = rows.select(range(start, min(start + size, len(rows))))
 
-            write_table(_responses(work, params, model_of(work.inputs, params), chunk, progress), parts[-1])
+        def progress(done: int, _of: int) -> None:
+            work.progress(start * asked["samples"] + done, total, "responses")
+
+        write_table(_responses(work, params, model_of(work.inputs, params), chunk, progress), path)
+
+    parts = work.shared([f"{start:06d}" for start in range(0, len(rows), size)], make)
     table = pd.concat([pd.read_parquet(part) for part in parts], ignore_index=True)
     write_table(table, work.path / "responses.parquet")
     for part in parts:
@@ -162,20 +179,18 @@ def select(work: Work, params: Params) -> None:
     `validation.parquet` with every response that this rests on."""
     from studylib.train.rewards import ACCURACY, FORMAT, well_formed
 
-    tables, names = [], checkpoints(work.inputs["model"]) if "model" in work.inputs else ["base"]
-    for number, name in enumerate(names):
-        part = work.path / f"part-{name}.parquet"
-        if not part.exists():
-            model = work.inputs["model"].path / name if "model" in work.inputs else base_path(params)
-            rows = load_rows(work.inputs["questions"])
-            responses = _responses(work, params, model, rows, None)
-            graded = _graded(responses, work.inputs["questions"])
-            correct = graded["outcome"] == "correct"
-            reward = ACCURACY * correct + FORMAT * responses["text"].map(well_formed)
-            write_table(responses.assign(checkpoint=name, outcome=graded["outcome"], reward=reward), part)
-        tables.append(pd.read_parquet(part))
-        work.progress(number + 1, len(names), "checkpoints validated")
-    table = pd.concat(tables, ignore_index=True)
+    names = checkpoints(work.inputs["model"]) if "model" in work.inputs else ["base"]
+
+    def make(name: str, path: Path) -> None:
+        model = work.inputs["model"].path / name if "model" in work.inputs else base_path(params)
+        responses = _responses(work, params, model, load_rows(work.inputs["questions"]), None)
+        graded = _graded(responses, work.inputs["questions"])
+        reward = ACCURACY * (graded["outcome"] == "correct") + FORMAT * responses["text"].map(well_formed)
+        write_table(responses.assign(checkpoint=name, outcome=graded["outcome"], reward=reward), path)
+        work.progress(names.index(name) + 1, len(names), "checkpoints validated")
+
+    parts = work.shared(names, make)
+    table = pd.concat([pd.read_parquet(part) for part in parts], ignore_index=True)
     accuracy = (table["outcome"] == "correct").groupby(table["checkpoint"], sort=False).mean()
     best = accuracy.index[accuracy.argmax()]
     write_table(table, work.path / "validation.parquet")
@@ -184,8 +199,8 @@ def select(work: Work, params: Params) -> None:
         "accuracy": {name: round(float(value), 4) for name, value in accuracy.items()},
     }
     (work.path / "selection.json").write_text(json.dumps(told, indent=1))
-    for name in names:
-        (work.path / f"part-{name}.parquet").unlink()
+    for part in parts:
+        part.unlink()
     work.facts |= {"tokens": int(table["tokens"].sum()), **told}
 
 
@@ -241,6 +256,8 @@ def divergence(work: Work, params: Params) -> None:
 KINDS: dict[str, Kind] = {
     "questions": Kind(questions, ("studylib.data",)),
     "traces": Kind(traces, ("studylib.data",)),
+    "hub_questions": Kind(hub_questions, ("studylib.hub",)),
+    "hub_traces": Kind(hub_traces, ("studylib.hub",)),
     "sample": Kind(sample, ("studylib.generate",)),
     "grade": Kind(grade, ("studylib.grading",)),
     "levels": Kind(levels, ("studylib.analysis.difficulty",)),

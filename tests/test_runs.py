@@ -11,6 +11,7 @@ import pytest
 
 from studylib import provenance, runs
 from studylib.errors import StudyError
+from studylib.locks import exclusive
 from studylib.provenance import ROOT
 from studylib.runs import Stage
 
@@ -171,8 +172,8 @@ def test_lock_is_refused_while_held_and_free_after_a_kill(tmp_path):
     hold = """
         import sys, time
         from pathlib import Path
-        from studylib import runs
-        with runs.exclusive(Path(sys.argv[1]) / "study.lock", "held"):
+        from studylib.locks import exclusive
+        with exclusive(Path(sys.argv[1]) / "study.lock", "held"):
             print("holding", flush=True)
             time.sleep(60)
     """
@@ -180,12 +181,12 @@ def test_lock_is_refused_while_held_and_free_after_a_kill(tmp_path):
     assert process.stdout.readline() == "holding\n"
     with (
         pytest.raises(StudyError, match=f"already at work: process {process.pid}"),
-        runs.exclusive(tmp_path / "study.lock", "already at work: {who}"),
+        exclusive(tmp_path / "study.lock", "already at work: {who}"),
     ):
         pass
     process.kill()
     process.communicate()
-    with runs.exclusive(tmp_path / "study.lock", "already at work: {who}"):
+    with exclusive(tmp_path / "study.lock", "already at work: {who}"):
         pass
 
 
@@ -222,3 +223,34 @@ def test_no_room_left_while_the_manifest_is_written_publishes_nothing(tmp_path, 
     assert not runs.folder(NUMBERS, tmp_path).exists()
     monkeypatch.undo()
     assert set(runs.ensure(NUMBERS, never, tmp_path).manifest["files"]) == {"numbers.txt"}
+
+
+SHARED = """
+    import os, sys, time
+    from pathlib import Path
+    from studylib import runs
+    stage, root = runs.Stage("shared", "trivial", {}, {}, ()), Path(sys.argv[1])
+
+    def make(name, path):
+        time.sleep(0.2)
+        path.write_text(f"{name} {os.getpid()}")
+
+    def do(work):
+        parts = work.shared([f"{n}" for n in range(8)], make)
+        (work.path / "all.txt").write_text(",".join(part.read_text() for part in parts))
+
+    def say(line): ...
+
+    while not runs.folder(stage, root).exists():
+        runs.ensure(stage, do, root, say, wait=False) or runs.help_with(stage, do, root, say) or time.sleep(0.05)
+"""
+
+
+def test_idle_process_makes_parts_of_a_stage_that_another_owns(tmp_path):
+    pair = [start(SHARED, tmp_path) for _ in range(2)]
+    for process in pair:
+        assert process.wait(timeout=30) == 0, process.stderr.read()
+    (path,) = tmp_path.glob("shared-*")
+    made = [part.split() for part in (path / "all.txt").read_text().split(",")]
+    assert [name for name, _ in made] == [str(n) for n in range(8)]
+    assert len({process for _, process in made}) == 2

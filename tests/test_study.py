@@ -13,6 +13,7 @@ import pytest
 from studylib import runs
 from studylib.chapters import chapters
 from studylib.errors import StudyError
+from studylib.locks import exclusive
 from studylib.provenance import ROOT
 from studylib.reference import _difference
 from studylib.study import Study
@@ -98,7 +99,7 @@ def test_killed_study_goes_on_and_ends_with_the_same_tables(smoke, study, tmp_pa
 
 
 def test_two_studies_at_once_are_refused_in_one_sentence(smoke):
-    with runs.exclusive(smoke / "smoke" / ".work" / "study.lock", ""):
+    with exclusive(smoke / "smoke" / ".work" / "study.lock", ""):
         done = studylib(smoke, "study", "--scale", "smoke")
     assert done.returncode == 2
     assert f"Another make study is at work on smoke (process {os.getpid()})" in done.stderr
