@@ -1,4 +1,4 @@
-"""Throughput of generation, engine beside engine in one run: `python -m studylib.bench` (`make bench`).
+"""Throughput of generation, engine beside engine, then of training: `python -m studylib.bench` (`make bench`).
 
 The model has the mini base's shape and random weights, so that the numbers need no trained model; several tokens end
 an answer, so that lengths are as mixed as those of long-CoT answers (geometric, about 170 tokens in the mean).
@@ -14,6 +14,7 @@ from pathlib import Path
 
 import torch
 
+from studylib.bench_train import bench_training
 from studylib.data import mini_rows
 from studylib.generate import generate
 from studylib.models import load_model, load_processor, mend_torchvision, never_sampled
@@ -106,3 +107,5 @@ def bench_generation(questions: int = 80, samples: int = 8) -> None:
 if __name__ == "__main__":
     print(f"generation, {torch.get_num_threads()} threads, mixed lengths:")
     bench_generation()
+    print(f"training, {torch.get_num_threads()} threads:")
+    bench_training()

@@ -13,8 +13,10 @@ from pathlib import Path
 
 import torch
 
+from studylib.data import load_traces, mini_rows
 from studylib.models import freeze_vision, load_model, load_processor
-from studylib.params import Rl, Sft
+from studylib.params import Rl, Sft, load_params
+from studylib.provenance import ROOT
 from studylib.train import loop
 from studylib.train.encode import forward_inputs
 from studylib.train.grpo import train_grpo
@@ -90,3 +92,11 @@ def bench_grpo(path: Path, rows: list[dict], config: Rl) -> None:
         f"{mean['scoring_seconds']:.2f} s, updates {updates:.2f} s a step",
         flush=True,
     )
+
+
+def bench_training() -> None:
+    """Both, on the mini base and the mini world's own traces and questions."""
+    params = load_params("mini")
+    path = ROOT / params.model.path
+    bench_sft(path, list(load_traces(params, "careful"))[: 16 * params.sft.batch_size], params.sft)
+    bench_grpo(path, mini_rows(params, "train"), params.rl)

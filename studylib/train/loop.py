@@ -80,7 +80,8 @@ class Log(TrainerCallback):
 
     def on_train_begin(self, args, state, control, **kwargs):
         if self.path.exists():
-            lines = [json.loads(line) for line in self.path.read_text().splitlines()]
+            whole = [line for line in self.path.read_text().splitlines(keepends=True) if line.endswith("\n")]
+            lines = [json.loads(line) for line in whole]  # a kill may have cut the last one
             self.lines = [line for line in lines if line["step"] * self.each <= state.global_step]
         self.path.write_text("".join(json.dumps(line) + "\n" for line in self.lines))
         self.before = self.lines[-1]["seconds"] if self.lines else 0.0
