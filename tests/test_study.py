@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pandas as pd
 import pytest
@@ -32,8 +33,9 @@ def smoke(tmp_path_factory):
     root = tmp_path_factory.mktemp("runs")
     done = studylib(root, "stages", "--scale", "smoke")
     assert done.returncode == 0, done.stdout + done.stderr
-    for name in chapters():
-        done = studylib(root, "chapter", name[:2], "--scale", "smoke")
+    with ThreadPoolExecutor(2) as pool:
+        drawn = pool.map(lambda name: studylib(root, "chapter", name[:2], "--scale", "smoke"), chapters())
+    for done in drawn:
         assert done.returncode == 0, done.stdout + done.stderr
     return root
 
