@@ -23,13 +23,18 @@ class Section(BaseModel):
 
 
 class HubSet(Section):
-    """A dataset of the hub. `level_column` names the column with the published difficulty level."""
+    """A dataset: `name` is a folder or file, or a dataset of the hub, whose `revision` is then a commit.
+
+    `level_column` names the column with the published difficulty level ("": there is none); `columns` maps the
+    columns that we expect to what the dataset calls them, where that differs.
+    """
 
     name: str
-    revision: str
+    revision: str | None = None
     split: str
     config: str | None = None
     level_column: str | None = None
+    columns: dict[str, str] = {}
 
 
 class Model(Section):
@@ -50,7 +55,12 @@ class Data(Section):
     text_traces: Count
     validation: Count
     test: Count | None
-    hub: dict[Literal["queries", "rambling", "careful"], HubSet] = {}
+    hub: dict[Literal["queries", "validation", "rambling", "careful"], HubSet] = {}
+
+    @property
+    def published(self) -> bool:
+        """Whether the questions are published datasets, and not the mini world's."""
+        return bool(self.hub) or any(self.benchmarks.values())
 
 
 class Sampling(Section):

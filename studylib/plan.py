@@ -24,7 +24,7 @@ def build_plan(params: Params, seed: int) -> dict[str, Stage]:
     """
     builder = _Builder(params, seed)
     for split in ("train", "validation", "test"):
-        builder.add(f"questions.{split}", "questions", {"split": split, "data": params.data.model_dump()})
+        builder.add(f"questions.{split}", builder.source("questions"), {"split": split, "data": builder.data_asked})
     for name in BASE_SETS:
         builder.base_set(name)
     builder.add(
@@ -50,6 +50,7 @@ class _Builder:
         self.plan: dict[str, Stage] = {}
         self.base = {"base": base_identity(params)}
         self.engine = params.engine.model_dump()
+        self.data_asked = params.data.model_dump()
         self.evaluation = params.sampling.model_dump(include={"temperature", "top_p", "top_k", "max_new_tokens"})
 
     def add(
@@ -62,6 +63,10 @@ class _Builder:
     ) -> Stage:
         self.plan[name] = Stage(name, kind, asked, inputs or {}, KINDS[kind].code, seed)
         return self.plan[name]
+
+    def source(self, kind: str) -> str:
+        """Where questions come from: a kind of its own, so that the hub's code does not count for the mini world."""
+        return f"hub_{kind}" if self.params.data.published else kind
 
     def asked(self, split: str, start: str) -> dict[str, Stage]:
         """Inputs of a stage that shows one split to the model `start`."""
@@ -165,8 +170,8 @@ class _Builder:
             return self.plan[source]
         if source in ("rambling", "careful"):
             name = f"traces.{source}"
-            asked = {"manner": source, "data": self.params.data.model_dump()}
-            return self.plan.get(name) or self.add(name, "traces", asked)
+            asked = {"manner": source, "data": self.data_asked}
+            return self.plan.get(name) or self.add(name, self.source("traces"), asked)
         return self.eureka() if source == "eureka" else self.eureka_no_easy()
 
     def eureka(self) -> Stage:

@@ -123,9 +123,9 @@ class Study:
     def questions(self, split: str) -> "Dataset":
         """Question rows with their pictures."""
         if self.reading:
-            from studylib.data import load_questions
+            from studylib import data, hub
 
-            return load_questions(self.params, split)
+            return (hub if self.params.data.published else data).load_questions(self.params, split)
         return load_rows(self.get(f"questions.{split}"))
 
     def model(self, arm: str) -> Path | str:

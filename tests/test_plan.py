@@ -6,7 +6,7 @@ import pytest
 from studylib.errors import StudyError
 from studylib.params import load_params
 from studylib.plan import ancestors, build_plan
-from studylib.provenance import ROOT
+from studylib.provenance import ROOT, _imports
 
 TWO_STAGE = {"arms.two_stage": [{"method": "grpo", "data": "eureka", "start": "sft_eureka"}]}
 CHAIN = {
@@ -42,6 +42,14 @@ def test_plan_holds_every_arm_from_questions_to_grades():
     assert not {"traces.rambling", "base_a.responses", "base.responses"} & needs
     assert "base_train.grades" in labels(stages["rl_no_easy"])
     assert labels(stages["levels"]) == {"questions.test", "base_a.responses", "base_a.grades", "levels"}
+
+
+def test_published_questions_are_other_stages_and_their_code_does_not_count_for_the_mini_world():
+    paper, mini = plan("paper"), plan("mini")
+    assert {paper[name].kind for name in ("questions.test", "questions.train")} == {"hub_questions"}
+    assert paper["traces.careful"].kind == "hub_traces" and paper["questions.test"].code == ("studylib.hub",)
+    assert mini["questions.test"].kind == "questions" and mini["questions.test"].code == ("studylib.data",)
+    assert not any("hub" in name for name in _imports((ROOT / "studylib" / "data.py").read_text()))
 
 
 def test_inputs_stand_before_what_needs_them():
