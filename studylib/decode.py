@@ -185,6 +185,7 @@ def decode_all(model, tasks: Iterator[Task], slots: int, sampling: Sampling, sup
     waiting = Waiting(tasks)
 
     def work() -> None:
+        torch.set_num_threads(1)  # a setting of each thread
         with torch.inference_mode():
             Batch(model, -(-slots // cores), sampling, suppress).run(waiting)
 
