@@ -67,10 +67,17 @@ def stages(scale: Scale = "mini", seed: Seed = 1) -> None:
 
 @app.command()
 def plan(scale: Scale = "mini", seed: Seed = 1) -> None:
-    """Every stage of the study, and what each needs."""
-    for name, node in _study(scale, seed).plan.items():
+    """Every stage and what each needs; for the hardware of the params also its memory, GPU-hours and disk."""
+    study = _study(scale, seed)
+    for name, node in study.plan.items():
         needs = " ".join(source.label for source in node.inputs.values())
-        print(f"{name:28} {node.kind:10} {node.identity[:10]}  {needs}")
+        print(f"{name:28} {node.kind:13} {node.identity[:10]}  {needs}")
+    if study.params.hardware:
+        from studylib.planner import report
+
+        print()
+        for line in report(study.params, study.plan):
+            print(line)
 
 
 @app.command()

@@ -4,164 +4,30 @@ import difflib
 import types
 import typing
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from studylib.errors import StudyError
+from studylib.sections import (
+    ArmStage,
+    Data,
+    Distill,
+    Engine,
+    Hardware,
+    HubSet,
+    Lora,
+    Model,
+    Rl,
+    Sampling,
+    Section,
+    Sft,
+)
+
+__all__ = ["ArmStage", "Hardware", "HubSet", "Lora", "Params", "Rl", "Sft", "load_params", "nearest", "parse_params"]
 
 PARAMS_DIR = Path(__file__).resolve().parent.parent / "params"
-
-Share = typing.Annotated[float, Field(ge=0, le=1)]
-Count = typing.Annotated[int, Field(ge=1)]
-Rate = typing.Annotated[float, Field(gt=0, lt=1)]
-
-
-class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class HubSet(Section):
-    """A dataset: `name` is a folder or file, or a dataset of the hub, whose `revision` is then a commit.
-
-    `level_column` names the column with the published difficulty level ("": there is none); `columns` maps the
-    columns that we expect to what the dataset calls them, where that differs.
-    """
-
-    name: str
-    revision: str | None = None
-    split: str
-    config: str | None = None
-    level_column: str | None = None
-    columns: dict[str, str] = {}
-
-
-class Model(Section):
-    """`path` is a folder of the project or a hub name; `revision` is for the hub only."""
-
-    path: str
-    revision: str | None = None
-    dtype: Literal["float32", "bfloat16"]
-
-
-class Data(Section):
-    """Sizes are None where a hub dataset is taken whole; `validation` and `test` count per benchmark."""
-
-    seed: int
-    benchmarks: dict[str, HubSet | None]
-    training: list[str] = Field(min_length=1)
-    train: Count | None
-    text_traces: Count
-    validation: Count
-    test: Count | None
-    hub: dict[Literal["queries", "validation", "rambling", "careful"], HubSet] = {}
-
-    @property
-    def published(self) -> bool:
-        """Whether the questions are published datasets, and not the mini world's."""
-        return bool(self.hub) or any(self.benchmarks.values())
-
-
-class Sampling(Section):
-    """Evaluation sampling (paper, Protocol); `base` is the size of each of the two base sets A and B.
-
-    `divergence` counts the questions a benchmark on which the token-level KL is taken (paper 2.3).
-    """
-
-    base: Count
-    arm: Count
-    validation: Count
-    divergence: Count
-    temperature: float = Field(gt=0)
-    top_p: float = Field(gt=0, le=1)
-    top_k: Count
-    max_new_tokens: Count
-
-
-class Engine(Section):
-    name: Literal["hf", "vllm"]
-    batch_size: Count
-
-
-class Lora(Section):
-    r: Count
-    alpha: Count
-    dropout: Share = 0.0
-
-
-class Sft(Section):
-    """Long-CoT SFT (paper 2.1). `warmup` is a share of all steps; the schedule is cosine."""
-
-    lr: Rate
-    batch_size: Count
-    micro_batch: Count
-    epochs: Count
-    warmup: Share
-    dtype: Literal["float32", "bfloat16"]
-    lora: Lora | None
-
-    @model_validator(mode="after")
-    def _divisible(self) -> "Sft":
-        if self.batch_size % self.micro_batch:
-            raise ValueError(f"batch_size {self.batch_size} does not divide into micro_batch {self.micro_batch}")
-        return self
-
-
-class Rl(Section):
-    """GRPO (paper 2.2). A batch of `prompts_per_step` is used in `mini_batches` optimizer steps.
-
-    `steps` counts batches (rollout phases); a checkpoint is kept every `checkpoint_every` of them.
-    """
-
-    lr: Rate
-    prompts_per_step: Count
-    mini_batches: Count
-    micro_batch: Count
-    rollouts: int = Field(ge=2)
-    beta: float = Field(ge=0)
-    epsilon: Rate
-    temperature: float = Field(gt=0)
-    max_new_tokens: Count
-    steps: Count
-    checkpoint_every: Count
-    warmup: Share
-    dtype: Literal["float32", "bfloat16"]
-    lora: Lora | None
-
-    @model_validator(mode="after")
-    def _divisible(self) -> "Rl":
-        if self.prompts_per_step % self.mini_batches:
-            told = f"prompts_per_step {self.prompts_per_step} does not divide"
-            raise ValueError(f"{told} into mini_batches {self.mini_batches}")
-        mini_batch = self.prompts_per_step * self.rollouts // self.mini_batches
-        if mini_batch % self.micro_batch:
-            raise ValueError(
-                f"a mini-batch of {mini_batch} rollouts does not divide into micro_batch {self.micro_batch}"
-            )
-        return self
-
-
-class Distill(Section):
-    """Eureka-Distill: `responses` a query, the shortest correct one kept.
-
-    `seed` names the seed whose careful model writes the set, which all seeds then share, as the paper's
-    is one fixed set; None makes one a seed.
-    """
-
-    responses: Count
-    temperature: float = Field(gt=0)
-    seed: int | None
-
-
-class ArmStage(Section):
-    """One stage of an arm. `start` is `base` or an arm; a later stage starts from the one before it."""
-
-    method: Literal["sft", "grpo"]
-    data: Literal["rambling", "careful", "eureka", "eureka_no_easy"]
-    start: str = "base"
-    sft: Sft | None = None
-    rl: Rl | None = None
 
 
 class Params(Section):
@@ -173,6 +39,7 @@ class Params(Section):
     sft: Sft
     rl: Rl
     distill: Distill
+    hardware: Hardware | None = None
     arms: dict[str, list[ArmStage]]
     seeds: list[int] = Field(min_length=1)
     first_seed_only: list[str] = []
