@@ -12,6 +12,9 @@ from studylib.errors import StudyError
 from studylib.models import load_model, load_processor
 from studylib.prompts import encode
 
+LETTERS = 2**17  # of completions read together: one of 24,000 tokens fills it
+POSITIONS = 1024  # whose probabilities over the vocabulary are held at once
+
 
 def token_kl(
     model_path: str | Path,
@@ -33,8 +36,12 @@ def token_kl(
     # Alike in length, so that little is padding.
     order = sorted(range(len(rows)), key=lambda i: len(completions[i]))
     tables = []
-    for start in range(0, len(order), batch_size):
+    start = 0
+    while start < len(order):
         batch = order[start : start + batch_size]
+        while len(batch) > 1 and len(batch) * len(completions[batch[-1]]) > LETTERS:
+            batch = batch[:-1]
+        start += len(batch)
         inputs, ids = _with_completions(processor, [rows[i] for i in batch], [completions[i] for i in batch])
         values = _kl(model, reference, inputs, max(map(len, ids)))
         for index, tokens, row in zip(batch, ids, values, strict=True):
@@ -72,9 +79,14 @@ def _kl(model, reference, inputs: dict, width: int):
     """KL of the last `width` tokens, each read from the logits one place before it: array (rows, width)."""
     import torch
 
+    networks = (model, reference)
     with torch.inference_mode():
-        p, q = (
-            network(**inputs, logits_to_keep=width + 1).logits[:, :-1].float().log_softmax(-1)
-            for network in (model, reference)
-        )
-        return (p.exp() * (p - q)).sum(-1).numpy()
+        states = [network.model(**inputs).last_hidden_state[:, -width - 1 : -1] for network in networks]
+        step, values = max(1, POSITIONS // len(states[0])), []
+        for begin in range(0, width, step):
+            p, q = (
+                network.lm_head(state[:, begin : begin + step]).float().log_softmax(-1)
+                for network, state in zip(networks, states, strict=True)
+            )
+            values.append((p.exp() * (p - q)).sum(-1))
+        return torch.cat(values, 1).numpy()

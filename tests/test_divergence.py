@@ -53,6 +53,15 @@ def test_padding_changes_nothing(models):
     np.testing.assert_allclose(together["kl"], alone["kl"], rtol=1e-3, atol=1e-5)
 
 
+def test_long_completions_are_read_in_parts_to_the_same_values(models, monkeypatch):
+    at_once = token_kl(models[0], models[1], ROWS, TEXTS)
+    monkeypatch.setattr("studylib.divergence.LETTERS", 1)
+    monkeypatch.setattr("studylib.divergence.POSITIONS", 3)
+    in_parts = token_kl(models[0], models[1], ROWS, TEXTS)
+    assert in_parts["token"].tolist() == at_once["token"].tolist()
+    np.testing.assert_allclose(in_parts["kl"], at_once["kl"], rtol=1e-3, atol=1e-5)
+
+
 def test_kl_is_that_of_the_whole_distribution_at_each_place(models):
     from studylib.divergence import _with_completions
     from studylib.models import load_model, load_processor
