@@ -6,9 +6,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-INSTRUCTION = (
-    "Please reason step by step within <think> </think> tags, and put your final answer within \\boxed{}."
-)
+INSTRUCTION = "Please reason step by step within <think> </think> tags, and put your final answer within \\boxed{}."
 
 
 def messages(row: Mapping[str, Any], instruct: bool) -> list[dict[str, Any]]:
@@ -34,9 +32,7 @@ def encode(processor, rows: Sequence[Mapping[str, Any]], instruct: bool):
     """
     texts = [render(processor, row, instruct) for row in rows]
     pictures = [picture.convert("RGB") for row in rows for picture in row["images"]]
-    return processor(
-        text=texts, images=pictures or None, padding=True, padding_side="left", return_tensors="pt"
-    )
+    return processor(text=texts, images=pictures or None, padding=True, padding_side="left", return_tensors="pt")
 
 
 def prompt_hash(processor, row: Mapping[str, Any], instruct: bool) -> str:

@@ -20,9 +20,7 @@ def test_a_missing_folder_is_named_without_asking_the_network(load, tmp_path, mo
 def test_a_half_written_weights_file_is_told_in_a_sentence(tiny_base, tmp_path):
     for file in tiny_base.iterdir():
         content = file.read_bytes()
-        (tmp_path / file.name).write_bytes(
-            content[: len(content) // 2] if file.suffix == ".safetensors" else content
-        )
+        (tmp_path / file.name).write_bytes(content[: len(content) // 2] if file.suffix == ".safetensors" else content)
     with pytest.raises(StudyError, match="cannot be read"):
         load_model(tmp_path)
 

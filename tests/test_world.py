@@ -46,9 +46,7 @@ def recomputed(task: Task) -> str:
             return max(height, key=height.get)
         return str(height[named[0]] - height[named[1]] if "difference" in task.kind else sum(height.values()))
     if task.kind.startswith("table"):
-        row = {
-            cells[r * 4][0]: sum(cells[r * 4 + k][2] for k in (1, 2, 3)) for r in range(4) if r * 4 in cells
-        }
+        row = {cells[r * 4][0]: sum(cells[r * 4 + k][2] for k in (1, 2, 3)) for r in range(4) if r * 4 in cells}
         return str(row[named[0]] - row[named[1]] if "difference" in task.kind else sum(row[c] for c in named))
     forms = [shape for shape in SHAPES if re.search(rf"\b{shape}s?\b", ask)]
     if task.kind.startswith("count"):
@@ -64,10 +62,7 @@ def test_answers_follow_from_the_scene(benchmark, kind):
     for task in tasks(benchmark, kind, 150):
         assert recomputed(task) == task.value
         if task.choices:
-            assert (
-                len(set(task.choices)) == len(task.choices)
-                and task.choices["ABCD".index(task.letter)] == task.value
-            )
+            assert len(set(task.choices)) == len(task.choices) and task.choices["ABCD".index(task.letter)] == task.value
 
 
 @pytest.mark.parametrize(("benchmark", "kind"), EVERY)
@@ -94,10 +89,7 @@ def test_the_step_checker_finds_a_misread_line_a_wrong_sum_and_a_total_not_carri
 def test_rambling_traces_go_wrong_where_careful_ones_do_not():
     rng, share = random.Random(2), {}
     for manner in (teachers.careful, teachers.rambling):
-        boxed = [
-            manner(task, rng).endswith(f"{{{task.value}}}")
-            for task in tasks("MiniVision", "sum", 200, seed=3)
-        ]
+        boxed = [manner(task, rng).endswith(f"{{{task.value}}}") for task in tasks("MiniVision", "sum", 200, seed=3)]
         share[manner] = sum(boxed) / len(boxed)
     assert share[teachers.careful] == 1 and 0.3 < share[teachers.rambling] < 0.95
 
@@ -111,9 +103,7 @@ def shown(row: dict) -> str:
 def test_no_question_is_in_two_splits():
     sizes = {"test": 60, "validation": 30, "train": 60}
     for benchmark in KINDS:
-        test, validation, train = (
-            {shown(r) for r in benchmark_rows(benchmark, sizes, 1, split)} for split in sizes
-        )
+        test, validation, train = ({shown(r) for r in benchmark_rows(benchmark, sizes, 1, split)} for split in sizes)
         assert not test & train and not test & validation and not train & validation
 
 
