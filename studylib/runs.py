@@ -99,6 +99,8 @@ def _ensure(stage: Stage, do: Callable[[Work], None], root: Path, say: Callable[
             part = work.done.with_suffix(".part")
             part.write_text(json.dumps(work.facts))
             part.rename(work.done)
+        for part in path.glob("part-*"):
+            part.unlink()
         _publish(work, final)
     return load(final)
 

@@ -71,8 +71,6 @@ def sample(work: Work, params: Params) -> None:
     parts = work.shared([f"{start:06d}" for start in range(0, len(rows), size)], make)
     table = pd.concat([pd.read_parquet(part) for part in parts], ignore_index=True)
     write_table(table, work.path / "responses.parquet")
-    for part in parts:
-        part.unlink()
     work.facts |= {"tokens": int(table["tokens"].sum()), "responses": len(table)}
 
 
@@ -199,8 +197,6 @@ def select(work: Work, params: Params) -> None:
         "accuracy": {name: round(float(value), 4) for name, value in accuracy.items()},
     }
     (work.path / "selection.json").write_text(json.dumps(told, indent=1))
-    for part in parts:
-        part.unlink()
     work.facts |= {"tokens": int(table["tokens"].sum()), **told}
 
 

@@ -56,7 +56,8 @@ class Work:
     def _part(self, name: str, path: Path, make: Callable[[str, Path], None]) -> bool:
         try:
             with lock(self.path.with_suffix(f".{name}.lock")):
-                if path.exists() or not self.path.exists():  # made or published meanwhile
+                # Made, joined or published meanwhile; parts go only after the stage's end is noted.
+                if path.exists() or self.done.exists() or not self.path.exists():
                     return False
                 writing = path.with_suffix(".writing")
                 make(name, writing)
