@@ -89,7 +89,7 @@ class Work:
 
     @cached_property
     def before(self) -> float:
-        return float(self.clock.read_text() or 0) if self.clock.exists() else 0.0
+        return float(self.clock.read_text()) if self.clock.exists() else 0.0
 
     @property
     def clock(self) -> Path:
@@ -101,7 +101,9 @@ class Work:
 
     def _tick(self) -> None:
         if not self.helping:
-            self.clock.write_text(str(self.seconds))
+            part = self.path.with_suffix(".tick")
+            part.write_text(str(self.seconds))
+            part.rename(self.clock)
 
 
 def _span(seconds: float) -> str:
