@@ -11,21 +11,41 @@ from pydantic import Field, ValidationError, model_validator
 
 from studylib.errors import StudyError
 from studylib.sections import (
+    METHODS,
     ArmStage,
     Data,
     Distill,
     Engine,
     Hardware,
     HubSet,
+    Interleaved,
     Lora,
+    Merging,
+    Mixing,
     Model,
+    Progressive,
     Rl,
     Sampling,
     Section,
     Sft,
 )
 
-__all__ = ["ArmStage", "Hardware", "HubSet", "Lora", "Params", "Rl", "Sft", "load_params", "nearest", "parse_params"]
+__all__ = [
+    "METHODS",
+    "ArmStage",
+    "Hardware",
+    "HubSet",
+    "Interleaved",
+    "Lora",
+    "Merging",
+    "Params",
+    "Progressive",
+    "Rl",
+    "Sft",
+    "load_params",
+    "nearest",
+    "parse_params",
+]
 
 PARAMS_DIR = Path(__file__).resolve().parent.parent / "params"
 
@@ -39,6 +59,10 @@ class Params(Section):
     sft: Sft
     rl: Rl
     distill: Distill
+    interleaved: Interleaved
+    progressive: Progressive
+    mixing: Mixing
+    merging: Merging
     hardware: Hardware | None = None
     arms: dict[str, list[ArmStage]]
     seeds: list[int] = Field(min_length=1)
@@ -47,7 +71,7 @@ class Params(Section):
     @model_validator(mode="before")
     @classmethod
     def _fill_stages(cls, raw: Any) -> Any:
-        """A stage names only what it changes of `sft` or `rl`; the rest comes from the section itself."""
+        """A stage names only what it changes of its method's sections; the rest comes from these themselves."""
         if not isinstance(raw, dict) or not isinstance(raw.get("arms"), dict):
             return raw
         arms = {}
@@ -69,6 +93,9 @@ class Params(Section):
         for arm, stages in self.arms.items():
             if not stages:
                 raise ValueError(f"arms.{arm} has no stage")
+            for stage in stages[1:]:
+                if stage.start != "base" or stage.method == "merging":
+                    raise ValueError(f"arms.{arm}: a later stage starts from the one before it: make it an arm")
             self._follow(arm, [])
         if any(self._distilled(arm) for arm in self.arms) and "sft_careful" not in self.arms:
             raise ValueError("the data source 'eureka' is written by the arm 'sft_careful', which is missing")
@@ -76,28 +103,33 @@ class Params(Section):
             raise ValueError("the arm 'sft_careful' writes the data source 'eureka' and so cannot need it")
         return self
 
+    def parents(self, arm: str) -> dict[str, str]:
+        """The arms that an arm needs, by the role in which it names them; the base is none."""
+        found = {"starts from": self.arms[arm][0].start}
+        for stage in self.arms[arm]:
+            if stage.data == "mixed":
+                found["mixes answers of"] = self.mixing.arm
+            if stage.merging:
+                found |= {"merges, as SFT model,": stage.merging.sft, "merges, as RL model,": stage.merging.rl}
+        return {role: parent for role, parent in found.items() if parent != "base"}
+
     def _distilled(self, arm: str) -> bool:
-        """Whether an arm, or what it starts from, is trained on Eureka-Distill."""
-        start = self.arms[arm][0].start
-        own = any(stage.data in ("eureka", "eureka_no_easy") for stage in self.arms[arm])
-        return own or (start != "base" and self._distilled(start))
+        """Whether an arm, or what it needs, is trained on Eureka-Distill."""
+        own = any(stage.data in ("eureka", "eureka_no_easy", "mixed") for stage in self.arms[arm])
+        return own or any(self._distilled(parent) for parent in self.parents(arm).values())
 
     def _follow(self, arm: str, path: list[str]) -> None:
         if arm in path:
             raise ValueError(f"arms start from each other in a circle: {' -> '.join([*path, arm])}")
-        start = self.arms[arm][0].start
-        if start == "base":
-            return
-        if start not in self.arms:
-            raise ValueError(f"arms.{arm} starts from {start!r}, which is no arm{nearest(start, self.arms)}")
-        self._follow(start, [*path, arm])
+        for role, parent in self.parents(arm).items():
+            if parent not in self.arms:
+                raise ValueError(f"arms.{arm} {role} {parent!r}, which is no arm{nearest(parent, self.arms)}")
+            self._follow(parent, [*path, arm])
 
 
 def _filled(stage: dict, raw: dict) -> dict:
-    section = {"sft": "sft", "grpo": "rl"}.get(stage.get("method", ""))
-    if section is None or not isinstance(raw.get(section), dict):
-        return stage
-    return {**stage, section: {**raw[section], **(stage.get(section) or {})}}
+    names = [name for name in METHODS.get(stage.get("method", ""), ()) if isinstance(raw.get(name), dict)]
+    return {**stage, **{name: {**raw[name], **(stage.get(name) or {})} for name in names}}
 
 
 def nearest(name: str, known: typing.Iterable[str]) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 from studylib.artefacts import base_path
 from studylib.errors import StudyError
-from studylib.params import ArmStage, Params
+from studylib.params import METHODS, ArmStage, Params
 from studylib.provenance import ROOT, file_hash
 from studylib.runs import Stage
 from studylib.stages import KINDS
@@ -135,8 +135,8 @@ class _Builder:
         if arm in self.plan:
             return
         stages = self.params.arms[arm]
-        if stages[0].start != "base":
-            self.arm(stages[0].start)
+        for parent in self.params.parents(arm).values():
+            self.arm(parent)
         start = stages[0].start
         for number, stage in enumerate(stages, 1):
             name = arm if number == len(stages) else f"{arm}.{number}"
@@ -160,10 +160,16 @@ class _Builder:
         self.add(f"{arm}.divergence", "divergence", asked, inputs, self.seed)
 
     def train(self, name: str, stage: ArmStage, start: str) -> None:
-        section = "sft" if stage.method == "sft" else "rl"
-        asked = {section: getattr(stage, section).model_dump(), **self.base}
-        inputs = {"data": self.data(stage.data), **self.model(start)}
-        self.add(name, stage.method, asked, inputs, self.seed)
+        asked = {section: getattr(stage, section).model_dump() for section in METHODS[stage.method]}
+        if stage.method == "merging":
+            parents = {"sft": stage.merging.sft, "rl": stage.merging.rl}
+            inputs = {role: self.plan[parent] for role, parent in parents.items()}
+            inputs |= {f"{role}_select": self.plan[f"{parent}.select"] for role, parent in parents.items()}
+        else:
+            inputs = {"data": self.data(stage.data), **self.model(start)}
+        if stage.method == "progressive":
+            inputs["grades"] = self.base_train()
+        self.add(name, stage.method, {**asked, **self.base}, inputs, self.seed)
 
     def data(self, source: str) -> Stage:
         if source in self.plan:
@@ -172,7 +178,7 @@ class _Builder:
             name = f"traces.{source}"
             asked = {"manner": source, "data": self.data_asked}
             return self.plan.get(name) or self.add(name, self.source("traces"), asked)
-        return self.eureka() if source == "eureka" else self.eureka_no_easy()
+        return {"eureka": self.eureka, "eureka_no_easy": self.eureka_no_easy, "mixed": self.mixed}[source]()
 
     def eureka(self) -> Stage:
         """The distilled set of this seed, or of the one seed that all share (`distill.seed`)."""
@@ -205,26 +211,54 @@ class _Builder:
 
     def eureka_no_easy(self) -> Stage:
         """Easy is what the base, sampled as in RL, solves in every rollout: there the advantage is zero."""
-        rl, data = self.params.rl, self.data("eureka")
-        sampling = {
-            "temperature": rl.temperature,
-            "top_p": 1.0,
-            "top_k": 0,
-            "max_new_tokens": rl.max_new_tokens,
-        }
+        data = self.data("eureka")
+        return self.add("eureka_no_easy", "no_easy", {}, {"data": data, "grades": self.base_train()}, data.seed)
+
+    def base_train(self) -> Stage:
+        """Grades of the base on the queries, sampled as in RL: the pass rates that are fixed beforehand."""
+        if "base_train.grades" not in self.plan:
+            rl = self.params.rl
+            sampling = {
+                "temperature": rl.temperature,
+                "top_p": 1.0,
+                "top_k": 0,
+                "max_new_tokens": rl.max_new_tokens,
+            }
+            self.sampled(
+                "base_train",
+                "base",
+                "train",
+                "base",
+                instruct=True,
+                samples=rl.rollouts,
+                draw=105,
+                sampling=sampling,
+                seed=None,
+            )
+        return self.plan["base_train.grades"]
+
+    def mixed(self) -> Stage:
+        """The RL model's correct answers to the queries, and traces where it has none (paper 3, data mixing)."""
+        wanted, eureka = self.params.mixing, self.data("eureka")
         self.sampled(
-            "base_train",
-            "base",
+            "mixed",
+            wanted.arm,
             "train",
-            "base",
+            wanted.arm,
             instruct=True,
-            samples=rl.rollouts,
-            draw=105,
-            sampling=sampling,
-            seed=None,
+            samples=wanted.responses,
+            draw=self.seed,
+            sampling={**self.evaluation, "temperature": wanted.temperature},
+            seed=self.seed,
         )
-        inputs = {"data": data, "grades": self.plan["base_train.grades"]}
-        return self.add("eureka_no_easy", "no_easy", {}, inputs, data.seed)
+        inputs = {
+            "responses": self.plan["mixed.responses"],
+            "grades": self.plan["mixed.grades"],
+            "questions": self.plan["questions.train"],
+            "traces": eureka.inputs["responses"],
+            "trace_grades": eureka.inputs["grades"],
+        }
+        return self.add("mixed", "mix", {}, inputs, self.seed)
 
 
 def ancestors(stage: Stage) -> list[Stage]:

@@ -26,7 +26,8 @@ LONG = 4000  # after long-CoT SFT, and of its traces: more than ten times as lon
 PICTURE_BYTES = 100_000
 USABLE = 0.92  # of a GPU's memory: the rest is the driver's, or lost between blocks
 LORA = {"r": 64, "alpha": 128, "dropout": 0.0}
-SECTIONS = {"sft": "sft", "grpo": "rl"}  # of the params, by kind of stage
+RL_KINDS = ("grpo", "interleaved", "progressive")
+SECTIONS = {"sft": "sft"} | dict.fromkeys(RL_KINDS, "rl")  # of the params, by kind of stage
 
 
 @dataclass(frozen=True)
@@ -134,7 +135,7 @@ def memory_of(params: Params, node: Stage, arch: Architecture, change: dict[str,
     gpus, room = hardware.nodes * hardware.gpus, USABLE * hardware.memory_gib * GIB
     if node.kind == "sft":
         return gpu_memory.training(arch, node.params["sft"] | (change or {}), params.sampling.max_new_tokens, gpus)
-    if node.kind == "grpo":
+    if node.kind in RL_KINDS:
         return gpu_memory.rl(arch, node.params["rl"] | (change or {}), gpus, room)
     if node.kind in ("sample", "select"):
         limit = node.params["sampling"]["max_new_tokens"]
@@ -155,10 +156,11 @@ def cost(params: Params, node: Stage, arch: Architecture) -> Cost:
         return Cost(memory, tokens, 0, flops, 4 * tokens)
     if node.kind == "sft":
         asked, traces = node.params["sft"], count(params, node)
-        tokens = traces * asked["epochs"] * (PROMPT + LONG)
-        flops = 4 * traces * asked["epochs"] * _pass(arch, PROMPT + LONG)  # forward, again, and twice back
+        read = PROMPT + (SHORT if node.inputs["data"].kind == "mix" else LONG)
+        tokens = traces * asked["epochs"] * read
+        flops = 4 * traces * asked["epochs"] * _pass(arch, read)  # forward, again, and twice back
         return Cost(memory, tokens, flops, 0, _saved(arch, asked, _checkpoints(node) or asked["epochs"]))
-    if node.kind == "grpo":
+    if node.kind in RL_KINDS:
         asked = node.params["rl"]
         rollouts = asked["steps"] * asked["prompts_per_step"] * asked["rollouts"]
         said = length(node)
@@ -174,7 +176,9 @@ def cost(params: Params, node: Stage, arch: Architecture) -> Cost:
         responses = node.params["questions"] * len(params.data.benchmarks)
         tokens = responses * length(node)
         return Cost(memory, tokens, 2 * responses * _pass(arch, PROMPT + length(node)), 0, 20 * tokens)
-    rows = count(params, node) if node.kind in ("questions", "hub_questions", "distill", "no_easy") else 0
+    if node.kind == "merging":
+        return Cost(memory, 0, 0, 0, 4 * arch.parameters * _checkpoints(node))
+    rows = count(params, node) if node.kind in ("questions", "hub_questions", "distill", "no_easy", "mix") else 0
     return Cost(memory, 0, 0, 0, rows * PICTURE_BYTES)
 
 
@@ -200,12 +204,16 @@ def _checkpoints(node: Stage) -> int:
         return 1
     if trained.kind == "sft":
         return trained.params["sft"]["epochs"]
+    if trained.kind == "merging":
+        return len(trained.params["merging"]["methods"]) * len(trained.params["merging"]["shares"])
     return -(-trained.params["rl"]["steps"] // trained.params["rl"]["checkpoint_every"])
 
 
 def count(params: Params, node: Stage) -> int:
-    """Questions that a stage reads; a distilled set counts as all of its queries."""
+    """Questions that a stage reads; a distilled set counts as all of its queries, a mixed one as all answers."""
     data = params.data
+    if node.kind == "mix":
+        return count(params, node.inputs["questions"]) * node.inputs["responses"].params["samples"]
     if node.kind in ("questions", "hub_questions"):
         if node.params["split"] == "train":
             return data.train or QUERIES
@@ -219,11 +227,16 @@ def count(params: Params, node: Stage) -> int:
 
 
 def length(node: Stage) -> int:
-    """Mean tokens of a response: long from a model that SFT trained last, and never beyond the limit."""
-    trained = node.inputs.get("model")
+    """Mean tokens of a response: long after long-CoT SFT, and never beyond the limit."""
     sampled = node.inputs.get("responses")
     if node.kind == "divergence" and sampled is not None:
         return length(sampled)
-    long = trained is not None and trained.kind == "sft"
-    limit = node.params["rl"] if node.kind == "grpo" else node.params["sampling"]
-    return min(LONG if long else SHORT, limit["max_new_tokens"])
+    limit = node.params["rl"] if node.kind in RL_KINDS else node.params["sampling"]
+    return min(LONG if _long(node.inputs.get("model")) else SHORT, limit["max_new_tokens"])
+
+
+def _long(trained: Stage | None) -> bool:
+    """Whether a model answers at the length of long-CoT SFT: trained so, started from one, or merged of one."""
+    if trained is None or trained.kind == "sft":
+        return trained is not None and trained.inputs["data"].kind != "mix"
+    return _long(trained.inputs.get("sft") or trained.inputs.get("model"))

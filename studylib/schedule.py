@@ -24,7 +24,7 @@ from studylib.stages import KINDS
 from studylib.work import Work
 
 # Seconds where no reference says better; only their order matters, and the first guess of the time left.
-_GUESS = {"sft": 200.0, "grpo": 400.0, "sample": 150.0, "select": 100.0}
+_GUESS = {"sft": 200.0, "grpo": 400.0, "interleaved": 400.0, "progressive": 400.0, "sample": 150.0, "select": 100.0}
 _SHARED = {"sample", "select"}  # kinds that are made in parts
 QUIET = {"TQDM_DISABLE": "1", "TOKENIZERS_PARALLELISM": "false", "TRANSFORMERS_VERBOSITY": "error"}
 

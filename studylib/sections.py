@@ -1,6 +1,6 @@
 """The sections of a params file, each a typed schema that refuses unknown keys."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -145,6 +145,41 @@ class Distill(Section):
     seed: int | None
 
 
+class Interleaved(Section):
+    """Interleaved SFT and RL (paper 3): `weight` of the SFT loss, on failed questions or `everywhere`."""
+
+    weight: float = Field(ge=0)
+    everywhere: bool
+
+
+class Progressive(Section):
+    """Progressive SFT to RL (paper 3): `weight` of the loss on the prefix, gone after `until` of the steps."""
+
+    weight: float = Field(ge=0)
+    until: float = Field(gt=0, le=1)
+
+
+class Mixing(Section):
+    """Data mixing (paper 3): `responses` a query of the model `arm`, the correct ones kept."""
+
+    arm: str
+    responses: Count
+    temperature: float = Field(gt=0)
+
+
+class Merging(Section):
+    """Model merging (paper 3): every method at every SFT share, the best on validation chosen.
+
+    The shares 0 and 1 are the parents, the arms `sft` and `rl`. `density` is for TIES.
+    """
+
+    sft: str
+    rl: str
+    methods: list[Literal["linear", "ties", "slerp"]] = Field(min_length=1)
+    shares: list[Rate] = Field(min_length=1)
+    density: float = Field(gt=0, le=1)
+
+
 class Hardware(Section):
     """What a plan of GPUs is reckoned for: `gpus` a node, their memory, and how much of their peak is reached.
 
@@ -161,11 +196,42 @@ class Hardware(Section):
     disk_tib: float = Field(gt=0)
 
 
+# The sections that each method reads; a stage names only what it changes of them.
+METHODS = {
+    "sft": ("sft",),
+    "grpo": ("rl",),
+    "interleaved": ("rl", "interleaved"),
+    "progressive": ("rl", "progressive"),
+    "merging": ("merging",),
+}
+
+
 class ArmStage(Section):
     """One stage of an arm. `start` is `base` or an arm; a later stage starts from the one before it."""
 
-    method: Literal["sft", "grpo"]
-    data: Literal["rambling", "careful", "eureka", "eureka_no_easy"]
+    method: Literal["sft", "grpo", "interleaved", "progressive", "merging"]
+    data: Literal["rambling", "careful", "eureka", "eureka_no_easy", "mixed"] | None = None
     start: str = "base"
     sft: Sft | None = None
     rl: Rl | None = None
+    interleaved: Interleaved | None = None
+    progressive: Progressive | None = None
+    merging: Merging | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _reads(cls, raw: Any) -> Any:
+        method = raw.get("method") if isinstance(raw, dict) else None
+        for name in sorted({name for names in METHODS.values() for name in names} if method in METHODS else ()):
+            if raw.get(name) is not None and name not in METHODS[method]:
+                known = ", ".join(METHODS[method])
+                raise ValueError(f"the method {method!r} does not read the section {name!r}, but: {known}")
+        return raw
+
+    @model_validator(mode="after")
+    def _starts(self) -> "ArmStage":
+        if self.method == "merging" and (self.data or self.start != "base"):
+            raise ValueError("merging has parents (merging.sft, merging.rl), and neither 'data' nor 'start'")
+        if self.method != "merging" and self.data is None:
+            raise ValueError(f"the method {self.method!r} needs 'data'")
+        return self

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pandas as pd
 
+from studylib import training
 from studylib.artefacts import base_path, checkpoints, load_rows, model_of, plain_rows, save_rows, write_table
-from studylib.errors import StudyError
-from studylib.params import Params, Rl, Sft
+from studylib.params import Params
 from studylib.runs import Run
 from studylib.work import Work
 
@@ -142,36 +142,6 @@ def levels(work: Work, params: Params) -> None:
     write_table(tag_levels(join_scores(responses, grades, known)), work.path / "levels.parquet")
 
 
-def sft(work: Work, params: Params) -> None:
-    """Long-CoT SFT; publishes `epoch-1` ... and `log.jsonl` (paper 2.1)."""
-    from studylib.train.sft import train_sft
-
-    config, rows = Sft(**work.stage.params["sft"]), list(load_rows(work.inputs["data"]))
-    work.facts |= train_sft(
-        model_of(work.inputs, params),
-        rows,
-        work.path,
-        config=config,
-        seed=work.stage.seed,
-        report=work.report,
-    )
-
-
-def grpo(work: Work, params: Params) -> None:
-    """GRPO; publishes `step-...` and `log.jsonl` (paper 2.2)."""
-    from studylib.train.grpo import train_grpo
-
-    config, rows = Rl(**work.stage.params["rl"]), list(load_rows(work.inputs["data"]))
-    work.facts |= train_grpo(
-        model_of(work.inputs, params),
-        rows,
-        work.path,
-        config=config,
-        seed=work.stage.seed,
-        report=work.report,
-    )
-
-
 def select(work: Work, params: Params) -> None:
     """`selection.json`: the checkpoint with the best validation accuracy (the earliest of equals), and
     `validation.parquet` with every response that this rests on."""
@@ -200,40 +170,6 @@ def select(work: Work, params: Params) -> None:
     work.facts |= {"tokens": int(table["tokens"].sum()), **told}
 
 
-def distill(work: Work, params: Params) -> None:
-    """Eureka-Distill: the shortest correct response of each query becomes its trace (paper 2.1)."""
-    from datasets import Dataset, Features, Value
-
-    from studylib.train.distill import shortest_correct
-
-    responses = pd.read_parquet(work.inputs["responses"].path / "responses.parquet")
-    grades = pd.read_parquet(work.inputs["grades"].path / "grades.parquet")
-    rows = load_rows(work.inputs["questions"])
-    answers = responses.assign(outcome=grades["outcome"])
-    by_query = {name: list(group.itertuples()) for name, group in answers.groupby("question_id", sort=False)}
-    asked = [by_query[name] for name in rows["id"]]
-    kept = shortest_correct(rows, asked, asked)
-    if not kept:
-        raise StudyError(
-            f"None of the {len(responses)} responses of the careful SFT model is correct: there is "
-            "nothing to distil; train it longer (sft.epochs of the arm sft_careful)."
-        )
-    save_rows(Dataset.from_list(kept, features=Features({**rows.features, "trace": Value("string")})), work.path)
-    work.facts |= {"queries": len(rows), "kept": len(kept)}
-
-
-def no_easy(work: Work, params: Params) -> None:
-    """The queries without those that the base solves every time (paper 2.2, ablation)."""
-    grades = pd.read_parquet(work.inputs["grades"].path / "grades.parquet")
-    always = (grades["outcome"] == "correct").groupby(grades["question_id"]).all()
-    easy, rows = set(always[always].index), load_rows(work.inputs["data"])
-    kept = [i for i, name in enumerate(rows["id"]) if name not in easy]
-    if not kept:
-        raise StudyError("The base solves every query every time: there is no query left for rl_no_easy.")
-    save_rows(rows.select(kept), work.path)
-    work.facts |= {"queries": len(rows), "kept": len(kept)}
-
-
 def divergence(work: Work, params: Params) -> None:
     """`tokens.parquet`: KL to the base, token by token, of some test responses (paper 2.3)."""
     from studylib.divergence import token_kl
@@ -257,11 +193,15 @@ KINDS: dict[str, Kind] = {
     "sample": Kind(sample, ("studylib.generate",)),
     "grade": Kind(grade, ("studylib.grading",)),
     "levels": Kind(levels, ("studylib.analysis.difficulty",)),
-    "sft": Kind(sft, ("studylib.train.sft",)),
-    "grpo": Kind(grpo, ("studylib.train.grpo",)),
+    "sft": Kind(training.sft, ("studylib.train.sft",)),
+    "grpo": Kind(training.grpo, ("studylib.train.grpo",)),
     "select": Kind(select, ("studylib.generate", "studylib.grading", "studylib.train.rewards")),
-    "distill": Kind(distill, ("studylib.train.distill",)),
-    "no_easy": Kind(no_easy, ()),
+    "interleaved": Kind(training.interleaved, ("studylib.train.interleaved",)),
+    "progressive": Kind(training.progressive, ("studylib.train.progressive",)),
+    "merging": Kind(training.merging, ("studylib.train.merging",)),
+    "distill": Kind(training.distill, ("studylib.train.distill",)),
+    "no_easy": Kind(training.no_easy, ()),
+    "mix": Kind(training.mix, ("studylib.train.mixing",)),
     "divergence": Kind(divergence, ("studylib.divergence",)),
 }
 

@@ -120,6 +120,20 @@ class Study:
         """Every validation response of every checkpoint of an arm ("base": of the base), with its outcome."""
         return self.table(f"{arm}.select", "validation.parquet")
 
+    def merged(self, arm: str = "merging") -> pd.DataFrame:
+        """Validation responses of every merged model, by its "merge" method and SFT "share".
+
+        The shares 0 and 1 are the chosen checkpoints of the parents, validated on the same questions and draws.
+        """
+        wanted, grid = self.params.arms[arm][-1].merging, self.validation(arm)
+        told = grid["checkpoint"].str.rsplit("-", n=1, expand=True)
+        parts = [grid.assign(merge=told[0], share=told[1].astype(float))]
+        for parent, share in ((wanted.rl, 0.0), (wanted.sft, 1.0)):
+            chosen = json.loads((self.get(f"{parent}.select").path / "selection.json").read_text())["checkpoint"]
+            table = self.validation(parent)
+            parts += [table[table["checkpoint"] == chosen].assign(merge=m, share=share) for m in wanted.methods]
+        return pd.concat(parts, ignore_index=True)
+
     def questions(self, split: str) -> "Dataset":
         """Question rows with their pictures."""
         if self.reading:

@@ -42,11 +42,36 @@ def test_names_that_point_nowhere_are_refused():
         load_params("smoek")
 
 
+def test_a_method_takes_its_own_sections_and_no_other():
+    with pytest.raises(StudyError, match=r"'sft' does not read the section 'interleaved'"):
+        load_params("smoke", {"arms.x": [{"method": "sft", "data": "eureka", "interleaved": {"weight": 1}}]})
+    with pytest.raises(StudyError, match=r"'progressive' needs 'data'"):
+        load_params("smoke", {"arms.x": [{"method": "progressive"}]})
+    with pytest.raises(StudyError, match=r"merging has parents \(merging.sft, merging.rl\)"):
+        load_params("smoke", {"arms.x": [{"method": "merging", "start": "rl"}]})
+    with pytest.raises(StudyError, match=r"'arms.x.0.merging.shares.0' is 1.5.*less than 1"):
+        load_params("smoke", {"arms.x": [{"method": "merging", "merging": {"shares": [1.5]}}]})
+
+
+def test_parents_of_every_kind_must_be_arms_and_make_no_circle():
+    with pytest.raises(StudyError, match=r"arms.merging merges, as RL model, 'rll', which is no arm; did you mean"):
+        load_params("smoke", {"merging.rl": "rll"})
+    with pytest.raises(StudyError, match=r"arms.data_mixing mixes answers of 'nobody', which is no arm"):
+        load_params("smoke", {"mixing.arm": "nobody"})
+    with pytest.raises(StudyError, match=r"in a circle: data_mixing -> data_mixing"):
+        load_params("smoke", {"mixing.arm": "data_mixing"})
+    with pytest.raises(StudyError, match=r"arms.x: a later stage starts from the one before it"):
+        load_params("smoke", {"arms.x": [{"method": "sft", "data": "careful"}, {"method": "merging"}]})
+
+
 def test_a_stage_names_only_what_it_changes():
     params = load_params("mini")
     beta0 = params.arms["rl_beta0"][0].rl
     assert beta0.beta == 0 and beta0.lr == params.rl.lr
     assert params.arms["rl"][0].sft is None
+    everywhere = params.arms["interleaved_all"][0]
+    assert everywhere.interleaved.everywhere and everywhere.interleaved.weight == params.interleaved.weight
+    assert everywhere.rl == params.rl
 
 
 def test_damaged_params_file_is_one_sentence(tmp_path, monkeypatch):

@@ -3,12 +3,20 @@ import sys
 
 import pytest
 
+from studylib.analysis.verdicts import COMBINATIONS
 from studylib.errors import StudyError
 from studylib.params import load_params
 from studylib.plan import ancestors, build_plan
 from studylib.provenance import ROOT, _imports
 
-TWO_STAGE = {"arms.two_stage": [{"method": "grpo", "data": "eureka", "start": "sft_eureka"}]}
+PARTS = ("", ".select", ".responses", ".grades", ".divergence")
+AFTER_RL = {"arms.after_rl": [{"method": "sft", "data": "eureka", "start": "rl"}]}
+COMBINED = {
+    "arms.half_weight": [{"method": "interleaved", "data": "eureka", "interleaved": {"weight": 0.5}}],
+    "arms.late": [{"method": "progressive", "data": "eureka", "start": "sft_eureka", "progressive": {"until": 1}}],
+    "arms.more_epochs": [{"method": "sft", "data": "mixed", "sft": {"epochs": 4}}],
+    "arms.thin": [{"method": "merging", "merging": {"methods": ["ties"], "density": 0.2, "sft": "sft_careful"}}],
+}
 CHAIN = {
     "arms.chain": [
         {"method": "sft", "data": "careful"},
@@ -52,9 +60,34 @@ def test_published_questions_are_other_stages_and_their_code_does_not_count_for_
     assert not any("hub" in name for name in _imports((ROOT / "studylib" / "data.py").read_text()))
 
 
+@pytest.mark.parametrize("scale", ["smoke", "mini", "paper"])
+def test_the_five_combinations_are_arms_of_every_scale(scale):
+    stages = plan(scale)
+    for arm in COMBINATIONS:
+        assert {f"{arm}{part}" for part in PARTS} <= set(stages)
+    eureka = stages["eureka"]
+    two, base_grades = stages["two_stage"], stages["base_train.grades"]
+    assert two.inputs["model"] is stages["sft_eureka"] and two.inputs["data"] is eureka
+    assert two.params["rl"]["max_new_tokens"] > stages["rl"].params["rl"]["max_new_tokens"]
+    assert stages["interleaved"].inputs == {"data": eureka} and stages["interleaved"].kind == "interleaved"
+    assert not stages["interleaved"].params["interleaved"]["everywhere"]
+    assert stages["progressive"].inputs == {"data": eureka, "grades": base_grades}
+    assert stages["progressive"].params["progressive"] == {"weight": 0.2, "until": 0.6}
+    assert stages["mixed.responses"].inputs["model"] is stages["rl"] and "model" not in stages["data_mixing"].inputs
+    assert stages["mixed"].inputs["traces"] is eureka.inputs["responses"]
+    merging = stages["merging"].inputs
+    assert merging["sft_select"] is stages["sft_eureka.select"] and merging["rl_select"] is stages["rl.select"]
+
+
+def test_another_rl_model_makes_mixed_and_merged_anew_and_no_other_combination():
+    before, after = plan(), plan(overrides={"arms.rl": [{"method": "grpo", "data": "eureka", "rl": {"steps": 9}}]})
+    changed = {name for name in COMBINATIONS if before[name].identity != after[name].identity}
+    assert changed == {"data_mixing", "merging"}
+
+
 def test_inputs_stand_before_what_needs_them():
     seen = set()
-    for stage in plan(overrides=TWO_STAGE | CHAIN).values():
+    for stage in plan(overrides=COMBINED | CHAIN).values():
         assert {source.identity for source in stage.inputs.values()} <= seen
         seen.add(stage.identity)
 
@@ -77,12 +110,15 @@ def test_seeds_share_what_no_training_seed_touches():
 
 
 def test_an_arm_is_added_by_params_alone():
-    before, after = plan(), plan(overrides=TWO_STAGE)
-    assert set(after) - set(before) == {
-        f"two_stage{part}" for part in ("", ".select", ".responses", ".grades", ".divergence")
-    }
+    before, after = plan(), plan(overrides=AFTER_RL | COMBINED)
+    added = ("after_rl", "half_weight", "late", "more_epochs", "thin")
+    assert set(after) - set(before) == {f"{arm}{part}" for arm in added for part in PARTS}
     assert all(after[name].identity == before[name].identity for name in before)
-    assert after["two_stage"].inputs["model"] is after["sft_eureka"]
+    assert after["after_rl"].inputs["model"] is after["rl"] and after["late"].inputs["model"] is after["sft_eureka"]
+    assert after["half_weight"].params["interleaved"] == {"weight": 0.5, "everywhere": False}
+    assert after["late"].params["progressive"] == {"weight": 0.2, "until": 1}
+    assert after["more_epochs"].inputs["data"] is after["mixed"]
+    assert after["thin"].inputs["sft"] is after["sft_careful"] and after["thin"].inputs["rl"] is after["rl"]
     chain = plan(overrides=CHAIN)
     assert chain["chain"].inputs["model"] is chain["chain.1"]
     assert chain["chain"].params["rl"]["max_new_tokens"] == 32

@@ -69,7 +69,7 @@ def test_the_paper_fits_one_node_and_every_stage_is_reckoned():
     for name, node in plan.items():
         line = next(line for line in told if line.startswith(f"{name} "))
         assert (float(line[72:82].replace(",", "")) > 0) == (
-            node.kind in ("sample", "select", "sft", "grpo", "divergence")
+            node.kind in ("sample", "select", "sft", *planner.RL_KINDS, "divergence")
         )
     assert "8.29 billion parameters" in told[-1]
 
