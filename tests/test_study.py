@@ -73,6 +73,20 @@ def test_chosen_checkpoints_are_whole_models(study):
     assert len(sizes) == 1
 
 
+def test_combinations_leave_what_their_chapters_read(study):
+    for arm in ("two_stage", "interleaved", "interleaved_all", "progressive"):
+        assert {"reward", "length", "truncated"} <= set(study.log(arm))
+    assert study.log("interleaved_all")["sft_loss"].notna().all()
+    assert study.log("progressive")["prefix_share"].iloc[[0, -1]].tolist() == [1.0, pytest.approx(0.0670, abs=1e-3)]
+    mixed = study.table("mixed", "questions.parquet")
+    facts = study.get("mixed").manifest["facts"]
+    assert mixed["source"].value_counts().get("rl", 0) == facts["from_rl"] and len(mixed) > 0
+    merged = study.merged()
+    grid = merged.groupby(["merge", "share"]).size()
+    assert list(grid.index) == [(m, s) for m in ("linear", "slerp", "ties") for s in (0.0, 0.5, 1.0)]
+    assert grid.nunique() == 1
+
+
 def test_second_run_does_nothing_and_says_so_quickly(smoke):
     begun = time.monotonic()
     done = studylib(smoke, "study", "--scale", "smoke", "--make", "false")

@@ -1,0 +1,109 @@
+"""What the stages that train hand to their trainers: made of published runs, as the study finds them."""
+
+import json
+
+import pandas as pd
+import pytest
+from datasets import Dataset
+
+from studylib import training
+from studylib.artefacts import load_rows, save_rows
+from studylib.errors import StudyError
+from studylib.params import load_params
+from studylib.runs import Run, Stage
+from studylib.work import Work
+
+QUERIES = ["q0", "q1", "q2"]
+
+
+def run(path, **manifest):
+    path.mkdir()
+    return Run(path, manifest)
+
+
+def queries(path, **more):
+    found = run(path)
+    save_rows(Dataset.from_dict({"id": QUERIES, "images": [[]] * len(QUERIES), **more}), path)
+    return found
+
+
+def answered(path, outcomes):
+    """Responses and grades, `outcomes` by query; the text says whose it is."""
+    table = [(name, f"{path.name} {name} {i}", o) for name, all_of in outcomes.items() for i, o in enumerate(all_of)]
+    frame = pd.DataFrame(table, columns=["question_id", "text", "outcome"]).assign(tokens=1)
+    found = run(path)
+    frame.drop(columns="outcome").to_parquet(path / "responses.parquet")
+    frame.drop(columns="text").to_parquet(path / "grades.parquet")
+    return found
+
+
+def work(tmp_path, kind, inputs, params=None):
+    (tmp_path / "work").mkdir(exist_ok=True)
+    return Work(Stage(kind, kind, params or {}, {}, (), 1), tmp_path / "work", inputs, print)
+
+
+def test_mixed_rows_are_all_correct_answers_and_where_none_is_every_correct_trace(tmp_path):
+    told = answered(tmp_path / "rl", {"q0": ["correct", "correct"], "q1": ["wrong", "truncated"], "q2": ["wrong"] * 2})
+    traces = answered(tmp_path / "eureka", {"q0": ["correct"], "q1": ["correct", "wrong", "correct"], "q2": ["wrong"]})
+    inputs = {"questions": queries(tmp_path / "q"), "responses": told, "grades": told}
+    made = work(tmp_path, "mix", inputs | {"traces": traces, "trace_grades": traces})
+    training.mix(made, None)
+    mixed = load_rows(Run(made.path, {}))
+    assert mixed["trace"][:] == ["rl q0 0", "rl q0 1", "eureka q1 0", "eureka q1 2"]
+    assert mixed["id"][:] == ["q0", "q0", "q1", "q1"] and mixed["source"][:] == ["rl", "rl", "trace", "trace"]
+    assert made.facts == {"queries": 3, "from_rl": 2, "from_traces": 2}
+
+
+def test_a_mix_of_nothing_is_one_sentence(tmp_path):
+    none = answered(tmp_path / "rl", {name: ["wrong"] for name in QUERIES})
+    inputs = dict.fromkeys(("responses", "grades", "traces", "trace_grades"), none)
+    with pytest.raises(StudyError, match="Neither the RL model nor the traces"):
+        training.mix(work(tmp_path, "mix", inputs | {"questions": queries(tmp_path / "q")}), None)
+
+
+def test_progressive_gets_the_pass_rate_of_the_base_and_the_traces(tmp_path, monkeypatch):
+    params, seen = load_params("smoke"), {}
+
+    def train(start, rows, out, **asked):
+        seen.update(asked, rows=rows)
+        return {}
+
+    monkeypatch.setattr("studylib.train.progressive.train_progressive", train)
+    grades = answered(tmp_path / "base", {"q0": ["wrong"] * 4, "q1": ["correct", "wrong"], "q2": ["correct"]})
+    stage = params.arms["progressive"][0]
+    asked = {name: getattr(stage, name).model_dump() for name in ("rl", "progressive")}
+    data = queries(tmp_path / "q", trace=[f"trace of {name}" for name in QUERIES])
+    made = work(tmp_path, "progressive", {"data": data, "grades": grades}, asked)
+    training.progressive(made, params)
+    assert [(row["pass_rate"], row["trace"]) for row in seen["rows"]] == [
+        (0.0, "trace of q0"),
+        (0.5, "trace of q1"),
+        (1.0, "trace of q2"),
+    ]
+    assert seen["weight"] == 0.2 and seen["until"] == 0.6 and seen["config"] == stage.rl and made.facts == {"hard": 1}
+
+
+def test_the_merged_grid_is_of_the_chosen_parents_and_goes_on_where_it_was_cut_off(tmp_path, monkeypatch):
+    params, seen = load_params("smoke"), []
+
+    def merge(sft, rl, base, out, *, method, share, density):
+        seen.append((sft.name, rl.name, method, share, density))
+        if len(seen) == 2:
+            out.mkdir()
+            raise KeyboardInterrupt
+        out.mkdir()  # refused if what was cut off still lay there
+        return {"merged": 1, "shared": 2}
+
+    monkeypatch.setattr("studylib.train.merging.merge", merge)
+    inputs = {role: run(tmp_path / role) for role in ("sft", "rl", "sft_select", "rl_select")}
+    for role, name in (("sft_select", "epoch-4"), ("rl_select", "step-20")):
+        (inputs[role].path / "selection.json").write_text(json.dumps({"checkpoint": name}))
+    asked = params.merging.model_dump() | {"methods": ["linear", "ties"], "shares": [0.25, 0.5]}
+    with pytest.raises(KeyboardInterrupt):
+        training.merging(work(tmp_path, "merging", inputs, {"merging": asked}), params)
+    made = work(tmp_path, "merging", inputs, {"merging": asked})
+    training.merging(made, params)
+    assert seen[0] == ("epoch-4", "step-20", "linear", 0.25, 0.5)
+    assert [s[2:4] for s in seen[1:]] == [("linear", 0.5), ("linear", 0.5), ("ties", 0.25), ("ties", 0.5)]
+    grid = ["linear-0.25", "linear-0.5", "ties-0.25", "ties-0.5"]
+    assert made.facts["checkpoints"] == grid and sorted(path.name for path in made.path.iterdir()) == grid
