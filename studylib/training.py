@@ -48,13 +48,14 @@ def interleaved(work: Work, params: Params) -> None:
 
 def progressive(work: Work, params: Params) -> None:
     """GRPO from shrinking prefixes where the base's pass rate is 0; publishes as `grpo` does (paper 3)."""
-    from studylib.train.progressive import train_progressive
+    from studylib.train.progressive import cut, train_progressive
 
     config, wanted = Rl(**work.stage.params["rl"]), Progressive(**work.stage.params["progressive"])
     grades = _table(work.inputs["grades"], "grades")
     rates = (grades["outcome"] == "correct").groupby(grades["question_id"]).mean()
     rows = [{**row, "pass_rate": float(rates[row["id"]])} for row in load_rows(work.inputs["data"])]
-    work.facts |= {"hard": sum(row["pass_rate"] == 0 for row in rows)}
+    hard = [row for row in rows if row["pass_rate"] == 0]
+    work.facts |= {"hard": len(hard), "hard_with_prefix": sum(bool(cut(row["trace"], 1.0)) for row in hard)}
     work.facts |= train_progressive(
         model_of(work.inputs, params),
         rows,

@@ -69,18 +69,17 @@ def test_progressive_gets_the_pass_rate_of_the_base_and_the_traces(tmp_path, mon
         return {}
 
     monkeypatch.setattr("studylib.train.progressive.train_progressive", train)
-    grades = answered(tmp_path / "base", {"q0": ["wrong"] * 4, "q1": ["correct", "wrong"], "q2": ["correct"]})
+    outcomes = {"q0": ["wrong"] * 4, "q1": ["correct", "wrong"], "q2": ["wrong"]}
+    grades = answered(tmp_path / "base", outcomes)
     stage = params.arms["progressive"][0]
     asked = {name: getattr(stage, name).model_dump() for name in ("rl", "progressive")}
-    data = queries(tmp_path / "q", trace=[f"trace of {name}" for name in QUERIES])
+    traces = ["<think>Two. Three.</think>5", "<think>Four. Five.</think>9", "<think>2+3=5.</think>5"]
+    data = queries(tmp_path / "q", trace=traces)
     made = work(tmp_path, "progressive", {"data": data, "grades": grades}, asked)
     training.progressive(made, params)
-    assert [(row["pass_rate"], row["trace"]) for row in seen["rows"]] == [
-        (0.0, "trace of q0"),
-        (0.5, "trace of q1"),
-        (1.0, "trace of q2"),
-    ]
-    assert seen["weight"] == 0.2 and seen["until"] == 0.6 and seen["config"] == stage.rl and made.facts == {"hard": 1}
+    assert [(row["pass_rate"], row["trace"]) for row in seen["rows"]] == list(zip([0.0, 0.5, 0.0], traces, strict=True))
+    assert seen["weight"] == 0.2 and seen["until"] == 0.6 and seen["config"] == stage.rl
+    assert made.facts == {"hard": 2, "hard_with_prefix": 1}  # a thought of one sentence has no beginning to give
 
 
 def test_the_merged_grid_is_of_the_chosen_parents_and_goes_on_where_it_was_cut_off(tmp_path, monkeypatch):
