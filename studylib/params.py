@@ -25,7 +25,19 @@ from studylib.sections import (
     Sft,
 )
 
-__all__ = ["ArmStage", "Hardware", "HubSet", "Lora", "Params", "Rl", "Sft", "load_params", "nearest", "parse_params"]
+__all__ = [
+    "ArmStage",
+    "Data",
+    "Hardware",
+    "HubSet",
+    "Lora",
+    "Params",
+    "Rl",
+    "Sft",
+    "load_params",
+    "nearest",
+    "parse_params",
+]
 
 PARAMS_DIR = Path(__file__).resolve().parent.parent / "params"
 

@@ -52,6 +52,16 @@ def test_published_questions_are_other_stages_and_their_code_does_not_count_for_
     assert not any("hub" in name for name in _imports((ROOT / "studylib" / "data.py").read_text()))
 
 
+def test_another_file_in_a_local_dataset_makes_other_questions(tmp_path):
+    file = tmp_path / "train.jsonl"
+    file.write_text("{}")
+    local = {"data.hub.queries": {"name": str(file), "split": "train"}}
+    before = plan("paper", overrides=local)["questions.train"].identity
+    assert plan("paper", overrides=local)["questions.train"].identity == before
+    file.write_text('{"question": "?"}')
+    assert plan("paper", overrides=local)["questions.train"].identity != before
+
+
 def test_inputs_stand_before_what_needs_them():
     seen = set()
     for stage in plan(overrides=TWO_STAGE | CHAIN).values():
