@@ -47,11 +47,14 @@ def trained_parameters(arch: Architecture, config: dict[str, Any]) -> int:
 
 
 def activations(arch: Architecture, tokens: int, pictures: int) -> float:
-    """Kept inputs of every layer, one layer at work forward and back, a block of logits, the vision tower's layer."""
+    """Kept inputs of every layer, one layer at work forward and back, a block of logits, the vision tower's layer.
+
+    The bytes a token of a layer at work were measured in small (tests/peak_memory.py).
+    """
     kept = 4 * arch.layers * arch.hidden * tokens
-    at_work = tokens * (24 * arch.hidden + 12 * arch.intermediate)
-    logits = 10 * min(tokens, BLOCK) * arch.vocabulary
-    seen = 4 * PICTURE * pictures * (24 * arch.vision_hidden + 12 * arch.vision_intermediate)
+    at_work = tokens * (40 * arch.hidden + 12 * arch.intermediate)
+    logits = 16 * min(tokens, BLOCK) * arch.vocabulary
+    seen = 4 * PICTURE * pictures * (40 * arch.vision_hidden + 12 * arch.vision_intermediate)
     return kept + at_work + logits + seen
 
 

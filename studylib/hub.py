@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from studylib import schemas
 from studylib.data import features
 from studylib.errors import StudyError
-from studylib.params import HubSet, Params, nearest
+from studylib.params import Data, HubSet, Params, nearest
 from studylib.provenance import ROOT
 from studylib.schemas import Schema
 
@@ -123,9 +123,24 @@ def read_rows(spec: HubSet, schema: Schema, where: str, benchmark: str, split: s
     return rows
 
 
+def _local(spec: HubSet) -> Path:
+    return ROOT / Path(os.path.expandvars(spec.name)).expanduser()
+
+
+def local_files(data: Data) -> list[tuple[str, int, int]]:
+    """Name, size and time of change of every file of the local datasets: what a commit is to those of the hub."""
+    found = []
+    for spec in [*data.benchmarks.values(), *data.hub.values()]:
+        if spec is not None and _local(spec).exists():
+            place = _local(spec)
+            files = sorted(file for file in place.rglob("*") if file.is_file()) if place.is_dir() else [place]
+            found += [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+    return found
+
+
 def _folder(spec: HubSet, where: str) -> Path:
     """The dataset's files: a folder or file by path, else a snapshot of the pinned commit of the hub."""
-    local = ROOT / Path(os.path.expandvars(spec.name)).expanduser()
+    local = _local(spec)
     if local.exists():
         return local
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", spec.name):

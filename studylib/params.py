@@ -33,6 +33,7 @@ from studylib.sections import (
 __all__ = [
     "METHODS",
     "ArmStage",
+    "Data",
     "Hardware",
     "HubSet",
     "Interleaved",

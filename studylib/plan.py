@@ -6,6 +6,7 @@ from typing import Any
 
 from studylib.artefacts import base_path
 from studylib.errors import StudyError
+from studylib.hub import local_files
 from studylib.params import METHODS, ArmStage, Params
 from studylib.provenance import ROOT, file_hash
 from studylib.runs import Stage
@@ -51,6 +52,8 @@ class _Builder:
         self.base = {"base": base_identity(params)}
         self.engine = params.engine.model_dump()
         self.data_asked = params.data.model_dump()
+        if params.data.published:
+            self.data_asked["local_files"] = local_files(params.data)
         self.evaluation = params.sampling.model_dump(include={"temperature", "top_p", "top_k", "max_new_tokens"})
 
     def add(

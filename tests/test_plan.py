@@ -85,6 +85,16 @@ def test_another_rl_model_makes_mixed_and_merged_anew_and_no_other_combination()
     assert changed == {"data_mixing", "merging"}
 
 
+def test_another_file_in_a_local_dataset_makes_other_questions(tmp_path):
+    file = tmp_path / "train.jsonl"
+    file.write_text("{}")
+    local = {"data.hub.queries": {"name": str(file), "split": "train"}}
+    before = plan("paper", overrides=local)["questions.train"].identity
+    assert plan("paper", overrides=local)["questions.train"].identity == before
+    file.write_text('{"question": "?"}')
+    assert plan("paper", overrides=local)["questions.train"].identity != before
+
+
 def test_inputs_stand_before_what_needs_them():
     seen = set()
     for stage in plan(overrides=COMBINED | CHAIN).values():

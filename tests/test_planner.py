@@ -1,3 +1,9 @@
+import json
+import os
+import subprocess
+import sys
+
+import psutil
 import pytest
 
 from studylib import gpu_memory, planner
@@ -7,6 +13,7 @@ from studylib.gpu_memory import GIB
 from studylib.models import add_lora, load_model
 from studylib.params import Lora, load_params
 from studylib.plan import build_plan
+from studylib.provenance import ROOT
 
 QWEN = "Qwen/Qwen2.5-VL-7B-Instruct"
 SMALL = {"nodes": 1, "gpus": 1, "memory_gib": 80, "tflops": 989, "utilisation": 0.35, "generation": 0.1, "disk_tib": 8}
@@ -52,6 +59,20 @@ def test_full_fine_tuning_of_7b_needs_more_than_one_gpu_and_lora_does_not(qwen):
     assert gpu_memory.training(qwen, config, 2000, 1).total > 120e9
     assert gpu_memory.training(qwen, config, 2000, 8).total < 40e9
     assert gpu_memory.training(qwen, config | {"lora": {"r": 64, "alpha": 128}}, 2000, 1).total < 48e9
+
+
+def test_training_memory_is_the_measured_peak_of_a_model_of_a_third_of_a_billion():
+    if sys.platform != "linux" or psutil.virtual_memory().available < 10 * GIB:
+        pytest.skip("Measuring 0.3 billion parameters takes Linux and 10 GiB of free memory.")
+    command = [sys.executable, "tests/peak_memory.py", "256"]
+    # Freed blocks go back at once, so that the peak is of what is in use.
+    settings = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536", "PYTHONPATH": str(ROOT)}
+    told = subprocess.run(
+        command, cwd=ROOT, env=os.environ | settings, capture_output=True, text=True, check=True
+    ).stdout
+    found = json.loads(told.splitlines()[-1])
+    assert found["parameters"] == pytest.approx(0.3e9, rel=0.1)
+    assert found["measured"] == pytest.approx(found["reckoned"], rel=0.1)
 
 
 def test_longer_responses_cost_activations_and_cache_but_no_state(qwen):
