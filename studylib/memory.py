@@ -85,7 +85,7 @@ class Memory:
         if missing > 0:
             shape = list(self.block.shape)
             shape[4] = missing
-            self.block = torch.cat([self.block, self.block.new_empty(shape)], dim=4)
+            self.block = torch.cat([self.block, self.block.new_zeros(shape)], dim=4)
 
 
 def read_prompts(model, inputs) -> list[Prompt]:
