@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def features() -> Features:
-    """The question schema (see README of the data chapter); `level` is a published level, where there is one."""
+    """The question schema; `level` is a published level, where there is one."""
     from datasets import Features, Image, List, Value
 
     text = "id benchmark split problem version question answer question_type answer_type unit telling solution scene"

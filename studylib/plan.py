@@ -183,6 +183,22 @@ class _Builder:
             return self.plan.get(name) or self.add(name, self.source("traces"), asked)
         return {"eureka": self.eureka, "eureka_no_easy": self.eureka_no_easy, "mixed": self.mixed}[source]()
 
+    def answers(self, name: str, arm: str, responses: int, temperature: float) -> dict[str, Stage]:
+        """An arm's graded answers to the training queries, with the queries: what a data set is made from."""
+        self.sampled(
+            name,
+            arm,
+            "train",
+            arm,
+            instruct=True,
+            samples=responses,
+            draw=self.seed,
+            sampling={**self.evaluation, "temperature": temperature},
+            seed=self.seed,
+        )
+        made = {role: self.plan[f"{name}.{role}"] for role in ("responses", "grades")}
+        return {**made, "questions": self.plan["questions.train"]}
+
     def eureka(self) -> Stage:
         """The distilled set of this seed, or of the one seed that all share (`distill.seed`)."""
         wanted = self.params.distill
@@ -194,22 +210,7 @@ class _Builder:
             self.plan["eureka"] = other.eureka()
             return self.plan["eureka"]
         self.arm("sft_careful")
-        self.sampled(
-            "eureka",
-            "sft_careful",
-            "train",
-            "sft_careful",
-            instruct=True,
-            samples=wanted.responses,
-            draw=self.seed,
-            sampling={**self.evaluation, "temperature": wanted.temperature},
-            seed=self.seed,
-        )
-        inputs = {
-            "responses": self.plan["eureka.responses"],
-            "grades": self.plan["eureka.grades"],
-            "questions": self.plan["questions.train"],
-        }
+        inputs = self.answers("eureka", "sft_careful", wanted.responses, wanted.temperature)
         return self.add("eureka", "distill", {}, inputs, self.seed)
 
     def eureka_no_easy(self) -> Stage:
@@ -243,21 +244,7 @@ class _Builder:
     def mixed(self) -> Stage:
         """The RL model's correct answers to the queries, and traces where it has none (paper 3, data mixing)."""
         wanted, eureka = self.params.mixing, self.data("eureka")
-        self.sampled(
-            "mixed",
-            wanted.arm,
-            "train",
-            wanted.arm,
-            instruct=True,
-            samples=wanted.responses,
-            draw=self.seed,
-            sampling={**self.evaluation, "temperature": wanted.temperature},
-            seed=self.seed,
-        )
-        inputs = {
-            "responses": self.plan["mixed.responses"],
-            "grades": self.plan["mixed.grades"],
-            "questions": self.plan["questions.train"],
+        inputs = self.answers("mixed", wanted.arm, wanted.responses, wanted.temperature) | {
             "traces": eureka.inputs["responses"],
             "trace_grades": eureka.inputs["grades"],
         }

@@ -11,7 +11,7 @@ from studylib.prompts import INSTRUCTION
 from studylib.world.benchmarks import KINDS
 from studylib.world.scenes import GRID, PAINTS, SHAPES, draw, lines, reading
 from studylib.world.tasks import Task, told, with_choices
-from studylib.world.teachers import answer, conclusion, line_steps, short
+from studylib.world.teachers import answer, conclusion, line_steps, one_pass, short
 
 SHARES = {
     "short": 0.27, "instructed": 0.05, "told short": 0.04, "describe": 0.11, "line": 0.05, "part": 0.18,
@@ -67,12 +67,8 @@ def _part(task: Task, rng: random.Random) -> tuple[str, str]:
 
 
 def _pass(task: Task) -> str:
-    steps, total = [], task.start
-    for (label, items), ops in zip(lines(task.scene), task.ops, strict=True):
-        more, total = line_steps(label, items, ops, total)
-        steps += more
     choice = [f"{task.value} is ({task.letter})."] if task.choices else []
-    return " ".join([*steps, conclusion(task), *choice, f"The answer is {answer(task)}."])
+    return " ".join([*one_pass(task), conclusion(task), *choice, f"The answer is {answer(task)}."])
 
 
 def _chain(rng: random.Random) -> tuple[str, str]:

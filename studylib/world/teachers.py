@@ -45,6 +45,15 @@ def line_steps(label: str, items: list[str], ops: list[Op], total: int) -> tuple
     return steps, total
 
 
+def one_pass(task: Task) -> list[str]:
+    """Every line of the scene in turn, with the running total."""
+    told, total = [], task.start
+    for (label, items), ops in zip(lines(task.scene), task.ops, strict=True):
+        steps, total = line_steps(label, items, ops, total)
+        told += steps
+    return told
+
+
 def conclusion(task: Task) -> str:
     if task.kind in ("find", "odd"):
         return f"It is {task.value}."
@@ -97,10 +106,7 @@ def careful(task: Task, rng: random.Random, slips: float = 0.25) -> str:
             else:
                 told.append(step)
     told += [conclusion(task), rng.choice(["Wait, let me check.", "Let me check that again."])]
-    total = task.start
-    for (label, items), ops in zip(lines(task.scene), task.ops, strict=True):
-        steps, total = line_steps(label, items, ops, total)
-        told += steps
+    told += one_pass(task)
     told.append(f"Yes, {task.value}.")
     return _wrap(task, told)
 
