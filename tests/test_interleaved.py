@@ -114,6 +114,16 @@ def test_a_failed_question_without_a_trace_keeps_its_rl_loss(tiny_base, rows, tm
     assert not batch["taught"].any() and torch.equal(batch["tool_mask"], batch["completion_mask"])
 
 
+def test_the_demonstrations_count_among_the_tokens_trained_on(tiny_base, rows, tmp_path, some_fail):
+    ours = trainer_of(InterleavedTrainer, tiny_base, rows, tmp_path, weight=1.0)
+    plain = trainer_of(RolloutTrainer, tiny_base, rows, tmp_path)
+    for trainer in (ours, plain):
+        generated(trainer, [0, 1, 3, 2])
+    seen = ours.state.num_input_tokens_seen - plain.state.num_input_tokens_seen
+    assert seen == sum(len(ours.prompts[i].ids) + len(ours.targets[i]) for i in FAILED) > 0
+    assert ours._metrics["train"]["num_tokens"] == [ours.state.num_input_tokens_seen]
+
+
 def test_micro_batches_do_not_change_the_update(tiny_base, rows, tmp_path, some_fail):
     def updated(micro: int) -> dict:
         trainer = trainer_of(InterleavedTrainer, tiny_base, rows, tmp_path / str(micro), micro, weight=1.0)

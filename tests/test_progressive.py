@@ -117,6 +117,16 @@ def test_prefix_loss_counts_once_a_question_with_its_weight(tiny_base, rows, tmp
     torch.testing.assert_close(losses[0.2] - losses[0.0], 0.2 * nll / 2, rtol=1e-3, atol=1e-5)
 
 
+def test_a_prefix_is_trained_on_once_more_than_it_is_read(tiny_base, rows, tmp_path):
+    ours = trainer_of(ProgressiveTrainer, tiny_base, rows, tmp_path, weight=0.2, **SCHEDULE)
+    batch = generated(ours, [0, 1])
+    prefix, said = len(ours.prefixes[0][1]), int(batch["completion_mask"].sum())
+    prompts = [len(ours.prompts[i].ids) for i in (0, 1)]
+    # Four rollouts of either question, those of the first behind its prefix; the demonstration once.
+    read = 4 * (prompts[0] + prefix + prompts[1]) + said
+    assert ours.state.num_input_tokens_seen == read + prompts[0] + prefix
+
+
 def test_micro_batches_do_not_change_the_update(tiny_base, rows, tmp_path):
     def updated(micro: int) -> dict:
         trainer = trainer_of(

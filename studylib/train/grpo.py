@@ -6,7 +6,7 @@ J = 1/G sum_i 1/|o_i| sum_t [min(r A, clip(r, 1 - eps, 1 + eps) A) - beta KL_k3]
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -149,6 +149,14 @@ class RolloutTrainer(loop.Resumable, GRPOTrainer):
         """True for the first rollout of each question (rows,): what counts once a question is put there."""
         return torch.arange(len(self._batch_rows)) % self.num_generations == 0
 
+    def count_taught(self, batch: dict, targets: Mapping[int, Sequence[int]]) -> None:
+        """Adds the demonstrations of a batch, prompts included, to the tokens trained on. targets: ids by row."""
+        rows = batch["row"][batch["taught"]].tolist()
+        told = sum(len(self.prompts[i].ids) + len(targets[i]) for i in rows)
+        told = torch.tensor(told, device=self.accelerator.device)
+        self.state.num_input_tokens_seen += int(self.accelerator.gather(told).sum())
+        self._metrics["train"]["num_tokens"] = [self.state.num_input_tokens_seen]
+
     def demonstration_loss(self, model, rows: Sequence[int], prompts: Sequence[Prompt], targets) -> torch.Tensor:
         """Sum over these questions of the mean NLL of their targets, over the questions of an optimizer step."""
         if not rows:
@@ -243,7 +251,8 @@ def train_grpo(
     """Train with GRPO; publish `out/step-N` every `checkpoint_every` steps, and `out/log.jsonl`.
 
     A run that was cut off goes on from its last checkpoint under `out/resume`. Returns reward (of the last
-    step), generated_tokens, trained_tokens (prompts included), seconds and the names of the checkpoints.
+    step), generated_tokens, trained_tokens (prompts and demonstrations included), seconds and the names of the
+    checkpoints.
     """
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)

@@ -40,6 +40,7 @@ class InterleavedTrainer(RolloutTrainer):
         failed = self._failed & taught
         batch["tool_mask"] = (~failed).long()[:, None].to(batch["completion_mask"]) * batch["completion_mask"]
         batch["taught"] = self.first_of_group() & (taught if self.everywhere else failed)
+        self.count_taught(batch, dict(enumerate(self.targets)))
         groups = len(failed) / self.num_generations
         self._metrics["train"]["taught"].append(float(batch["taught"].sum()) / groups)
         return batch

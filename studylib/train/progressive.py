@@ -60,6 +60,7 @@ class ProgressiveTrainer(RolloutTrainer):
         batch = super()._generate_and_score_completions(inputs)
         prefixed = torch.tensor([i in self.prefixes for i in self._batch_rows])
         batch["taught"] = self.first_of_group() & prefixed
+        self.count_taught(batch, {i: ids for i, (_, ids) in self.prefixes.items()})
         metrics = self._metrics["train"]
         metrics["prefix_share"].append(share)
         metrics["taught"].append(float(prefixed.float().mean()))
