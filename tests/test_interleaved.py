@@ -9,7 +9,7 @@ from studylib.models import freeze_vision, load_model, load_processor, never_sam
 from studylib.train import grpo
 from studylib.train.encode import Prompts
 from studylib.train.grpo import RolloutTrainer, prompt_order, rl_arguments
-from studylib.train.interleaved import InterleavedTrainer, train_interleaved
+from studylib.train.interleaved import InterleavedTrainer, losses, train_interleaved
 from studylib.train.sft import Traces, TraceTrainer, sft_arguments
 
 FAILED = {0, 3}
@@ -124,6 +124,14 @@ def test_the_demonstrations_count_among_the_tokens_trained_on(tiny_base, rows, t
     assert ours._metrics["train"]["num_tokens"] == [ours.state.num_input_tokens_seen]
 
 
+def test_each_question_gets_its_loss():
+    accuracies, told = torch.tensor([0.0, 0.0, 0.0, 1.0, 0.0, 0.0]), torch.tensor([True, True, False])
+    taught, reinforced = losses(accuracies, 2, told)
+    assert taught.tolist() == [True, False, False] and reinforced.tolist() == [False, True, True]
+    taught, reinforced = losses(accuracies, 2, told, everywhere=True)
+    assert taught.tolist() == [True, True, False] and reinforced.tolist() == [False, True, True]
+
+
 def test_micro_batches_do_not_change_the_update(tiny_base, rows, tmp_path, some_fail):
     def updated(micro: int) -> dict:
         trainer = trainer_of(InterleavedTrainer, tiny_base, rows, tmp_path / str(micro), micro, weight=1.0)
@@ -138,5 +146,6 @@ def test_a_run_logs_which_share_was_taught(tiny_base, rows, tmp_path, some_fail)
     config = CONFIG.model_copy(update={"steps": 2, "prompts_per_step": 8})
     train_interleaved(tiny_base, rows, tmp_path, config=config, weight=1.0, seed=0)
     log = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
-    assert [line["taught"] for line in log] == [0.25, 0.25] and log[1]["sft_loss"] < log[0]["sft_loss"]
+    assert [line["taught"] for line in log] == [0.25, 0.25]
+    assert [line["reinforced"] for line in log] == [0.75, 0.75] and log[1]["sft_loss"] < log[0]["sft_loss"]
     assert not same(weights(tiny_base), weights(tmp_path / "step-2"))

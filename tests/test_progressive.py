@@ -144,6 +144,7 @@ def test_a_run_logs_the_schedule_and_ends_without_prefixes(tiny_base, rows, tmp_
     log = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert [line["prefix_share"] for line in log] == pytest.approx([1.0, 0.413176, 0.0], abs=1e-5)
     assert log[0]["taught"] == 0.25 and log[2]["taught"] == 0.0
+    assert log[0]["prefix_length"] > 10 and "prefix_length" not in log[2]
 
 
 def test_rows_without_a_pass_rate_are_refused(tiny_base, rows, tmp_path):

@@ -19,6 +19,17 @@ from studylib.train import loop
 from studylib.train.grpo import RolloutTrainer, train_grpo
 
 
+def losses(
+    accuracies: torch.Tensor, rollouts: int, told: torch.Tensor, everywhere: bool = False
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Which questions get the SFT loss and which the RL loss, each (questions,).
+
+    accuracies: (questions * rollouts,), a question's rollouts side by side; told: which questions have a trace.
+    """
+    failed = (accuracies.view(-1, rollouts) == 0).all(1) & told
+    return told if everywhere else failed, ~failed
+
+
 class InterleavedTrainer(RolloutTrainer):
     """`weight` of the SFT term; `everywhere` puts it on all questions. A row without a trace keeps the RL loss."""
 
@@ -29,20 +40,21 @@ class InterleavedTrainer(RolloutTrainer):
 
     def _calculate_rewards(self, inputs, prompts, completions, completion_ids_list):
         rewards = super()._calculate_rewards(inputs, prompts, completions, completion_ids_list)
-        failed = (rewards[:, 0].view(-1, self.num_generations) == 0).all(1)
         local = self.accelerator.process_index * len(prompts)
-        self._failed = failed.repeat_interleave(self.num_generations)[local : local + len(prompts)].cpu()
+        self._accuracies = rewards[local : local + len(prompts), 0].cpu()
         return rewards
 
     def _generate_and_score_completions(self, inputs):
         batch = super()._generate_and_score_completions(inputs)
-        taught = torch.tensor([bool(self.targets[row]) for row in batch["row"].tolist()])
-        failed = self._failed & taught
-        batch["tool_mask"] = (~failed).long()[:, None].to(batch["completion_mask"]) * batch["completion_mask"]
-        batch["taught"] = self.first_of_group() & (taught if self.everywhere else failed)
+        each = self.num_generations
+        told = torch.tensor([bool(self.targets[row]) for row in batch["row"][::each].tolist()])
+        taught, reinforced = losses(self._accuracies, each, told, self.everywhere)
+        kept = reinforced.repeat_interleave(each)[:, None].to(batch["completion_mask"])
+        batch["tool_mask"] = kept * batch["completion_mask"]
+        batch["taught"] = self.first_of_group() & taught.repeat_interleave(each)
         self.count_taught(batch, dict(enumerate(self.targets)))
-        groups = len(failed) / self.num_generations
-        self._metrics["train"]["taught"].append(float(batch["taught"].sum()) / groups)
+        for name, share in (("taught", taught), ("reinforced", reinforced)):
+            self._metrics["train"][name].append(float(share.float().mean()))
         return batch
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
@@ -63,6 +75,7 @@ def train_interleaved(
     everywhere: bool = False,
     report: loop.Report = loop.say,
 ) -> dict:
-    """As `train_grpo`; rows carry a "trace". The log has "taught" (share of questions) and "sft_loss"."""
+    """As `train_grpo`; rows carry a "trace". The log has "taught" and "reinforced" (shares of the
+    questions that got the SFT and the RL loss) and "sft_loss"."""
     build = partial(InterleavedTrainer, weight=weight, everywhere=everywhere)
     return train_grpo(model_path, rows, out, config=config, seed=seed, report=report, build=build)

@@ -64,6 +64,9 @@ class ProgressiveTrainer(RolloutTrainer):
         metrics = self._metrics["train"]
         metrics["prefix_share"].append(share)
         metrics["taught"].append(float(prefixed.float().mean()))
+        if self.prefixes:
+            lengths = [len(ids) for _, ids in self.prefixes.values()]
+            metrics["prefix_length"].append(sum(lengths) / len(lengths))
         return batch
 
     def _prompt(self, row: int) -> Prompt:
@@ -97,7 +100,8 @@ def train_progressive(
 ) -> dict:
     """As `train_grpo`; rows carry a "trace" and a "pass_rate" between 0 and 1, measured beforehand.
 
-    The log has "prefix_share", "taught" (share of rollouts that start from a prefix) and "sft_loss".
+    The log has "prefix_share" (of the trace), "taught" (share of rollouts that start from a prefix), "sft_loss" and
+    "prefix_length" (mean tokens of the questions that have a prefix).
     """
     missing = next((row["id"] for row in rows if row.get("pass_rate") is None), None)
     if missing is not None:
