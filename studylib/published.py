@@ -52,3 +52,11 @@ def published_gains() -> pd.DataFrame:
     arms = {method: arm for arm, method in METHOD_OF_ARM.items()}
     long = wide.melt(["benchmark", "method"], var_name="level", value_name="estimate")
     return long.assign(arm=long["method"].map(arms)).drop(columns="method")
+
+
+def published_arms(*arms: str) -> pd.DataFrame:
+    """The paper's row of each arm, by its name there: accuracy over all in %, and the mean gain by level in points."""
+    accuracy = published("headline").set_index("method")["avg"].rename("accuracy, %")
+    gains = published_gains().pivot_table(index="arm", columns="level", values="estimate")
+    methods = [METHOD_OF_ARM[arm] for arm in arms]
+    return accuracy.to_frame().join(gains.rename(index=METHOD_OF_ARM)).loc[methods]

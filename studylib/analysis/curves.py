@@ -1,0 +1,33 @@
+"""What the training logs say beyond their curves."""
+
+import pandas as pd
+
+LOSSES = ("SFT alone", "SFT and RL", "RL alone")
+
+
+def stretches(log: pd.DataFrame, column: str = "reward") -> pd.DataFrame:
+    """Running means over a tenth of each run, a row an arm: first, highest, highest_at (step), last, steps.
+
+    A collapse shows as a last that lies below the first. log: columns arm, step and `column`.
+    """
+    rows = {}
+    for arm, run in log.groupby("arm", sort=False):
+        values = run.sort_values("step").set_index("step")[column]
+        running = values.rolling(max(len(values) // 10, 1)).mean().dropna()
+        ends = {"first": running.iloc[0], "highest": running.max(), "highest_at": running.idxmax()}
+        rows[arm] = {**ends, "last": running.iloc[-1], "steps": len(values)}
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("arm")
+
+
+def loss_shares(log: pd.DataFrame) -> pd.DataFrame:
+    """Share of the questions of each step by the loss that they got: arm, step, loss (of LOSSES), share.
+
+    log: with "taught" and "reinforced", the shares that got the SFT and the RL loss; every question got one.
+    """
+    shares = {
+        "SFT alone": 1 - log["reinforced"],
+        "SFT and RL": log["taught"] + log["reinforced"] - 1,
+        "RL alone": 1 - log["taught"],
+    }
+    table = log[["arm", "step"]].assign(**shares)
+    return table.melt(["arm", "step"], list(LOSSES), var_name="loss", value_name="share")

@@ -1,0 +1,104 @@
+"""What the combinations of SFT and RL do while they train."""
+
+import pandas as pd
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from studylib.analysis.curves import LOSSES
+from studylib.figures.palette import INK, colour_of, dress, in_order, marker_of, name_of
+
+# Column of the training log -> panel title with its unit.
+TWO_STAGE_PANELS = {
+    "reward": "reward (0 to 1)",
+    "truncated": "truncated (share)",
+    "length": "length (tokens)",
+    "budget_used": "length / budget",
+    "entropy": "entropy (nats)",
+    "kl": "KL to its start (nats)",
+    "zero_variance": "equal-reward groups (share)",
+    "clipped": "clipped tokens (share)",
+}
+INTERLEAVED_PANELS = {
+    "reward": "reward (0 to 1)",
+    "accuracy": "accuracy reward (0 to 1)",
+    "length": "length (tokens)",
+    "truncated": "truncated (share)",
+    "sft_loss": "SFT loss (nats a token)",
+    "entropy": "entropy (nats)",
+    "zero_variance": "equal-reward groups (share)",
+    "kl": "KL to the base (nats)",
+}
+PROGRESSIVE_PANELS = {
+    "reward": "reward (0 to 1)",
+    "accuracy": "accuracy reward (0 to 1)",
+    "length": "own length (tokens)",
+    "truncated": "truncated (share)",
+    "entropy": "entropy (nats)",
+    "sft_loss": "prefix loss (nats a token)",
+}
+LOSS_COLOURS = {"SFT alone": "sft_eureka", "SFT and RL": "interleaved_all", "RL alone": "rl"}
+PREFIX_PANELS = {
+    "prefix_share": "share of the trace given",
+    "taught": "rollouts with a prefix (share)",
+    "prefix_length": "prefix length (tokens)",
+}
+
+
+def losses_by_step(shares: pd.DataFrame, stamp: str, window: int = 5) -> go.Figure:
+    """Which share of the questions got which loss, by step: a panel an arm, running means of `window` steps.
+
+    shares: curves.loss_shares. Hatching says the same as the colours.
+    """
+    arms = in_order(list(shares["arm"].unique()))
+    fig = make_subplots(1, len(arms), subplot_titles=[name_of(arm) for arm in arms], shared_yaxes=True)
+    for place, arm in enumerate(arms, 1):
+        for loss, pattern in zip(LOSSES, ("", "x", "/"), strict=True):
+            cells = shares[(shares["arm"] == arm) & (shares["loss"] == loss)].sort_values("step")
+            colour = colour_of(LOSS_COLOURS[loss])
+            area = go.Scatter(
+                x=cells["step"],
+                y=(100 * cells["share"]).rolling(window, center=True, min_periods=1).mean().round(2),
+                name=loss,
+                mode="lines",
+                line={"color": colour, "width": 0.8},
+                stackgroup=arm,
+                fillpattern={"shape": pattern, "fgcolor": colour, "bgcolor": "white", "size": 6} if pattern else None,
+                legendgroup=loss,
+                showlegend=place == 1,
+            )
+            fig.add_trace(area, row=1, col=place)
+    fig.update_xaxes(title_text="step", title_standoff=2)
+    fig.update_yaxes(range=[0, 100])
+    fig.update_yaxes(title_text="questions (%)", col=1)
+    return dress(fig, "Which loss the questions of a step got", stamp, 320, True)
+
+
+def prefixes(schedule: pd.DataFrame, log: pd.DataFrame, stamp: str) -> go.Figure:
+    """The schedule of the prefixes as planned (line) and as logged (dots), and what came of it.
+
+    schedule: columns step, prefix_share. log: of one arm, with the columns of PREFIX_PANELS.
+    """
+    fig = make_subplots(1, len(PREFIX_PANELS), subplot_titles=list(PREFIX_PANELS.values()), horizontal_spacing=0.09)
+    planned = go.Scatter(
+        x=schedule["step"],
+        y=schedule["prefix_share"].round(4),
+        name="planned",
+        mode="lines",
+        line={"color": INK, "width": 1.5},
+    )
+    fig.add_trace(planned, row=1, col=1)
+    arm = log["arm"].iloc[0]
+    for place, column in enumerate(PREFIX_PANELS, 1):
+        logged = go.Scatter(
+            x=log["step"],
+            y=log[column].round(4),
+            name=f"{name_of(arm)}, logged",
+            mode="markers",
+            marker={"symbol": marker_of(arm), "size": 5, "color": colour_of(arm)},
+            legendgroup=arm,
+            showlegend=place == 1,
+        )
+        fig.add_trace(logged, row=1, col=place)
+    fig.update_xaxes(title_text="step", title_standoff=2, range=[0, len(schedule) + 1])
+    fig.update_yaxes(rangemode="tozero")
+    return dress(fig, "Prefixes that shrink to nothing", stamp, 300, True)
