@@ -1,4 +1,4 @@
-"""Generation with vLLM, in a process of its own that takes its memory and threads with it when it ends."""
+"""Generation with vLLM, in processes of their own, one a GPU, that take memory and threads with them when they end."""
 
 from __future__ import annotations
 
@@ -20,17 +20,38 @@ def generate_in_child(model_path, rows, instruct, samples, sampling: Sampling, s
     """
     if find_spec("vllm") is None:
         raise StudyError('The engine "vllm" is not installed: install the extra cpu-engine or gpu, or choose "hf".')
+    gpus = visible_gpus()
+    shares = [rows[place :: len(gpus)] for place in range(len(gpus))]
     # A fresh interpreter, since vLLM reads its settings when imported and torch's threads do not survive a fork.
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as child:
-        job = child.submit(run_vllm, str(model_path), rows, instruct, samples, sampling, seed, batch_size)
-        answers = job.result()
+    with ProcessPoolExecutor(len(gpus), mp_context=multiprocessing.get_context("spawn")) as children:
+        jobs = [
+            children.submit(
+                run_vllm, str(model_path), share, instruct, samples, sampling, seed + 10_000 * place, batch_size, gpu
+            )
+            for place, (share, gpu) in enumerate(zip(shares, gpus, strict=True))
+            if share
+        ]
+        answered = [job.result() for job in jobs]
+    answers = [answered[place % len(gpus)][place // len(gpus)] for place in range(len(rows))]
     if progress:
         progress(len(rows) * samples, len(rows) * samples)
     return answers
 
 
-def run_vllm(model_path: str, rows, instruct: bool, samples: int, sampling: Sampling, seed: int, batch_size: int):
-    """The child's work; see `generate_in_child`."""
+def visible_gpus() -> list[str | None]:
+    """The GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them; [None] where there is none."""
+    import torch
+
+    if not torch.cuda.is_available():
+        return [None]
+    named = [name for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name]
+    return named or [str(number) for number in range(torch.cuda.device_count())]
+
+
+def run_vllm(model_path: str, rows, instruct, samples: int, sampling: Sampling, seed: int, batch_size: int, gpu=None):
+    """The child's work, on one GPU; see `generate_in_child`."""
+    if gpu is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = gpu
     os.environ |= {"VLLM_ENABLE_V1_MULTIPROCESSING": "0", "VLLM_LOGGING_LEVEL": "ERROR"}
     os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")
     mend_torchvision()
@@ -44,11 +65,11 @@ def run_vllm(model_path: str, rows, instruct: bool, samples: int, sampling: Samp
     expected = [encode(processor, [row], instruct)["input_ids"][0].tolist() for row in rows]
     engine = LLM(
         model=model_path,
-        dtype="float32",
+        dtype="bfloat16" if gpu is not None else "float32",
         max_model_len=max(map(len, expected)) + sampling.max_new_tokens,
         max_num_seqs=batch_size,
         limit_mm_per_prompt={"image": max(1, max(len(row["images"]) for row in rows)), "video": 0},
-        enforce_eager=True,
+        enforce_eager=gpu is None,
         seed=seed,
     )
     # One seed for the engine: a generator a request fails on CPU (vllm 0.32: "does not use offset").

@@ -11,8 +11,9 @@ from studylib.prompts import encode
 from studylib.train import grpo
 from studylib.train.distill import shortest_correct
 from studylib.train.encode import Prompts
-from studylib.train.grpo import RolloutTrainer, prompt_order, rl_arguments, train_grpo
+from studylib.train.grpo import RolloutTrainer, rl_arguments, train_grpo
 from studylib.train.rewards import reward, well_formed
+from studylib.train.rollouts import prompt_order
 
 CONFIG = Rl(
     lr=1e-3,

@@ -8,8 +8,9 @@ from training import build_rows, same, weights
 from studylib.models import freeze_vision, load_model, load_processor, never_sampled
 from studylib.train import grpo
 from studylib.train.encode import Prompts
-from studylib.train.grpo import RolloutTrainer, prompt_order, rl_arguments
+from studylib.train.grpo import RolloutTrainer, rl_arguments
 from studylib.train.interleaved import InterleavedTrainer, losses, train_interleaved
+from studylib.train.rollouts import prompt_order
 from studylib.train.sft import Traces, TraceTrainer, sft_arguments
 
 FAILED = {0, 3}

@@ -8,7 +8,7 @@ from training import build_rows, same
 
 from studylib.errors import StudyError
 from studylib.models import load_model
-from studylib.train import grpo
+from studylib.train import grpo, rollouts
 from studylib.train.grpo import RolloutTrainer
 from studylib.train.progressive import ProgressiveTrainer, cut, prefix_share, train_progressive
 
@@ -57,13 +57,13 @@ def test_generation_starts_after_the_prefix_and_only_own_tokens_are_rolled_out(
     tiny_base, rows, tmp_path, monkeypatch
 ):
     seen = []
-    original = grpo.decode
+    original = rollouts.decode
 
     def watched(model, inputs, *args, **kwargs):
         seen.append(inputs)
         return original(model, inputs, *args, **kwargs)
 
-    monkeypatch.setattr(grpo, "decode", watched)
+    monkeypatch.setattr(rollouts, "decode", watched)
     ours = trainer_of(ProgressiveTrainer, tiny_base, rows, tmp_path, weight=0.2, **SCHEDULE)
     batch = generated(ours, [0, 1])
     tokenizer, prefix = ours.processing_class.tokenizer, cut(rows[0]["trace"], 1.0)

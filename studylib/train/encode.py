@@ -5,6 +5,7 @@ The processor and `get_rope_index` cost more than a training step of the mini ba
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -49,6 +50,7 @@ class Prompts:
         if any(p.requires_grad for p in self.base.model.visual.parameters()):
             raise StudyError("The vision tower is trainable: call studylib.models.freeze_vision(model) first.")
         self.processor, self.rows, self.instruct = processor, rows, instruct
+        self.visual = _own_tower(self.base.model.visual)
         self.pictures = [len(row["images"]) for row in rows]
         self.items: list[Prompt] = []
         self._features: dict[int, torch.Tensor] = {}
@@ -94,10 +96,12 @@ class Prompts:
 
     @torch.no_grad()
     def _tower(self, indices: Sequence[int], batch) -> dict[int, torch.Tensor]:
-        device = self.base.model.visual.device
+        device = self.visual.device
         pixels = torch.as_tensor(batch["pixel_values"], device=device)
         grids = torch.as_tensor(batch["image_grid_thw"], device=device)
-        features = iter(self.base.model.get_image_features(pixels, grids, return_dict=True).pooler_output)
+        sizes = (grids.prod(-1) // self.visual.spatial_merge_size**2).tolist()
+        seen = self.visual(pixels.to(self.visual.dtype), grid_thw=grids, return_dict=True).pooler_output
+        features = iter(seen.split(sizes))
         pictured = [i for i in indices if self.pictures[i]]
         return {i: torch.cat([next(features).cpu() for _ in range(self.pictures[i])]) for i in pictured}
 
@@ -105,6 +109,13 @@ class Prompts:
         if self._bytes < CACHE_BYTES:
             self._features |= found
             self._bytes += sum(value.numel() * value.element_size() for value in found.values())
+
+
+def _own_tower(visual):
+    """The frozen tower, or a copy of this process's own: a sharded model's own can only be run by all together."""
+    if torch.cuda.is_available():
+        return copy.deepcopy(visual).to("cuda")
+    return copy.deepcopy(visual) if torch.distributed.is_initialized() else visual
 
 
 def pack(prompts: Sequence[Prompt], groups: Sequence[Sequence[Sequence[int]]], pad: int) -> dict:

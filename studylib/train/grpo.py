@@ -8,21 +8,20 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from datasets import Dataset
-from torch.nn.utils.rnn import pad_sequence
 from trl import GRPOConfig, GRPOTrainer
 from trl.trainer.utils import split_tensor_dict
 
-from studylib.generate import Sampling, decode
 from studylib.models import add_lora, freeze_vision, load_model, load_processor, never_sampled
 from studylib.params import Rl
-from studylib.prompts import encode
 from studylib.train import loop
 from studylib.train.encode import Prompt, Prompts, at_places, forward_inputs, language_base, pack
 from studylib.train.heads import light_head
 from studylib.train.rewards import ACCURACY, FORMAT, accuracy, well_formed
+from studylib.train.rollouts import dealt_order, decoded
 from studylib.train.sft import per_trace_loss
 
 LOGGED = {
@@ -55,13 +54,13 @@ class RolloutTrainer(loop.Resumable, GRPOTrainer):
 
     Dataset rows are {"prompt": "<row>", "row": int}: pictures never travel through the trainer. Prompts are
     tokenised once, the frozen tower sees a picture once, and a prompt is read once for all its rollouts.
-    Advantages, loss and metrics are TRL's own.
+    Advantages, loss and metrics are TRL's own. `rollouts(trainer, rows)` gives the token ids of a batch's answers.
     """
 
     def __init__(
-        self, *, prompts: Prompts, rows: Sequence[dict], suppressed: Sequence[int], order: Sequence[int], **kw
+        self, *, prompts: Prompts, rows: Sequence[dict], suppressed: Sequence[int], order, rollouts=decoded, **kw
     ):
-        self.prompts, self.rows, self.suppressed = prompts, rows, list(suppressed)
+        self.prompts, self.rows, self.suppressed, self.rollouts = prompts, rows, list(suppressed), rollouts
         dataset = Dataset.from_dict({"prompt": [str(i) for i in order], "row": list(order)})
         super().__init__(reward_funcs=[self._accuracy, self._format], train_dataset=dataset, **kw)
         self.reward_func_names = ["accuracy", "format"]
@@ -101,21 +100,10 @@ class RolloutTrainer(loop.Resumable, GRPOTrainer):
         return [self._prompt(int(i)).ids.tolist() for i in prompts], None, {}
 
     def _generate_single_turn(self, prompt_ids, images, multimodal_fields, num_generations, has_tool_images=False):
-        rows = self._batch_rows[:: self.num_generations]
-        inputs = encode(self.processing_class, [self.rows[i] for i in rows], True)
-        ids = [self._prompt(i).ids for i in rows]
-        pad = self._tokenizer.pad_token_id
-        inputs["input_ids"] = pad_sequence(ids, batch_first=True, padding_value=pad, padding_side="left")
-        ones = [torch.ones_like(x) for x in ids]
-        inputs["attention_mask"] = pad_sequence(ones, batch_first=True, padding_side="left")
-        draw = torch.Generator().manual_seed(1_000_003 * self.args.seed + self.state.global_step)
-        noise = torch.rand(len(self._batch_rows), self.max_completion_length, generator=draw)
-        sampling = Sampling(self.temperature, 1.0, 0, self.max_completion_length)
         start = time.perf_counter()
-        model, each = self.accelerator.unwrap_model(self.model), self.num_generations
-        found = decode(model, inputs, sampling, samples=each, suppress=self.suppressed, noise=noise)
+        said = self.rollouts(self, self._batch_rows[:: self.num_generations])
         self._metrics["train"]["generation"].append(time.perf_counter() - start)
-        return [ids[mask.bool()].tolist() for ids, mask in zip(found.ids, found.mask, strict=True)], None
+        return said, None
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
         self._batch_rows = inputs["row"].tolist()
@@ -161,15 +149,21 @@ class RolloutTrainer(loop.Resumable, GRPOTrainer):
 
     def demonstration_loss(self, model, rows: Sequence[int], prompts: Sequence[Prompt], targets) -> torch.Tensor:
         """Sum over these questions of the mean NLL of their targets, over the questions of an optimizer step."""
-        if not rows:
+        if not rows and self.accelerator.num_processes == 1:
             return torch.zeros((), device=self.accelerator.device)
+        taught = len(rows)
+        if not taught:  # no process may leave out a pass that others make: read something, count nothing
+            rows = self._batch_rows[:1]
+            prompts, targets = [self.prompts[i] for i in rows], [[self._tokenizer.eos_token_id]]
         batch = pack(prompts, [[target] for target in targets], self._tokenizer.pad_token_id)
         batch = self._on_device(batch | self.prompts.features(rows))
         with self.accelerator.autocast():
             outputs = model(**forward_inputs(batch), fused_lm_head=True)
         rollouts = self.args.per_device_train_batch_size * self.args.gradient_accumulation_steps
         total = per_trace_loss(outputs.log_probs, outputs.label_mask, 1)
-        self._metrics["train"]["sft_loss"].append(float(total.detach()) / len(rows))
+        if not taught:
+            return 0 * total
+        self._metrics["train"]["sft_loss"].append(float(total.detach()) / taught)
         return total / (rollouts / self.num_generations)
 
     def _on_device(self, batch: dict) -> dict:
@@ -186,11 +180,11 @@ class RolloutTrainer(loop.Resumable, GRPOTrainer):
             return model(**forward_inputs(batch), fused_lm_head=True), batch["places"]
 
 
-def rl_arguments(config: Rl, out: Path, seed: int) -> GRPOConfig:
+def rl_arguments(config: Rl, out: Path, seed: int, launched: Mapping[str, Any] | None = None) -> GRPOConfig:
     """TRL arguments of the paper's GRPO; one generation batch serves `mini_batches` optimizer steps."""
     mini_batch = config.prompts_per_step * config.rollouts // config.mini_batches
     micro_batch, accumulation = loop.split(mini_batch, config.micro_batch, "rl.micro_batch")
-    return GRPOConfig(
+    asked = dict(
         output_dir=str(out / "resume"),
         per_device_train_batch_size=micro_batch,
         gradient_accumulation_steps=accumulation,
@@ -226,18 +220,7 @@ def rl_arguments(config: Rl, out: Path, seed: int) -> GRPOConfig:
         report_to=[],
         seed=seed,
     )
-
-
-def prompt_order(count: int, needed: int, seed: int) -> list[int]:
-    """Indices of the prompts of all steps: pass after pass over the rows, each in a random order of its own.
-
-    Laid out before training, so that a resumed run sees the prompts of an uninterrupted one.
-    """
-    draw = torch.Generator().manual_seed(seed)
-    order: list[int] = []
-    while len(order) < needed:
-        order += torch.randperm(count, generator=draw).tolist()
-    return order[:needed]
+    return GRPOConfig(**{**asked, **(launched or {})})
 
 
 def train_grpo(
@@ -249,12 +232,15 @@ def train_grpo(
     seed: int,
     report: loop.Report = loop.say,
     build: Callable[..., RolloutTrainer] = RolloutTrainer,
+    launched: Mapping[str, Any] | None = None,
+    rollouts: Callable[..., list[list[int]]] = decoded,
 ) -> dict:
     """Train with GRPO; publish `out/step-N` every `checkpoint_every` steps, and `out/log.jsonl`.
 
-    A run that was cut off goes on from its last checkpoint under `out/resume`. Returns reward (of the last
-    step), generated_tokens, trained_tokens (prompts and demonstrations included), seconds and the names of the
-    checkpoints.
+    A run that was cut off goes on from its last checkpoint under `out/resume`. `launched` are trainer arguments
+    that change how it runs, not what it computes. Returns reward (of the last step), generated_tokens,
+    trained_tokens (prompts and demonstrations included), seconds, the names of the checkpoints, and how it was
+    distributed.
     """
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
@@ -269,12 +255,13 @@ def train_grpo(
     log = loop.Log(out / "log.jsonl", "GRPO", LOGGED, report, each)
     trainer = build(
         model=model,
-        args=rl_arguments(config, out, seed),
+        args=rl_arguments(config, out, seed, launched),
         processing_class=processor,
         prompts=prompts,
         rows=rows,
         suppressed=never_sampled(processor),
-        order=prompt_order(len(rows), config.steps * config.prompts_per_step, seed),
+        order=dealt_order(len(rows), config, seed),
+        rollouts=rollouts,
         callbacks=[
             log,
             loop.Timed(each),
@@ -282,11 +269,12 @@ def train_grpo(
         ],
     )
     loop.run(trainer, out)
-    last, rollouts = log.lines[-1], config.prompts_per_step * config.rollouts
+    last, answers = log.lines[-1], config.prompts_per_step * config.rollouts
     return {
         "reward": last["reward"],
-        "generated_tokens": round(sum(line["length"] for line in log.lines) * rollouts),
+        "generated_tokens": round(sum(line["length"] for line in log.lines) * answers),
         "trained_tokens": int(last["tokens"]),
         "seconds": last["seconds"],
         "checkpoints": loop.finish(out, "step"),
+        **loop.distributed(trainer),
     }

@@ -74,8 +74,9 @@ def train_interleaved(
     seed: int,
     everywhere: bool = False,
     report: loop.Report = loop.say,
+    **launched,
 ) -> dict:
-    """As `train_grpo`; rows carry a "trace". The log has "taught" and "reinforced" (shares of the
+    """As `train_grpo`, `launched` too; rows carry a "trace". The log has "taught" and "reinforced" (shares of the
     questions that got the SFT and the RL loss) and "sft_loss"."""
     build = partial(InterleavedTrainer, weight=weight, everywhere=everywhere)
-    return train_grpo(model_path, rows, out, config=config, seed=seed, report=report, build=build)
+    return train_grpo(model_path, rows, out, config=config, seed=seed, report=report, build=build, **launched)

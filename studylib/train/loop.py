@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from accelerate.utils import broadcast_object_list
 from peft import PeftModel, set_peft_model_state_dict
 from safetensors.torch import load_file
+from torch.distributed.tensor import DTensor
 from transformers import PrinterCallback, Trainer, TrainerCallback
 
 from studylib.errors import StudyError
@@ -25,8 +28,24 @@ def say(line: str) -> None:
     print(line, flush=True)
 
 
+def processes() -> int:
+    """How many processes train together: 1 unless a launcher says otherwise."""
+    return int(os.environ.get("WORLD_SIZE", 1))
+
+
+def main_process() -> bool:
+    """Whether this is the one process that writes files and speaks."""
+    return int(os.environ.get("RANK", 0)) == 0
+
+
 def split(batch: int, micro: int, key: str) -> tuple[int, int]:
-    """Rows of one forward pass, and how many of them make `batch`. Raises StudyError if they do not."""
+    """Rows of one forward pass, and how many of them make the share of `batch` that one process has.
+
+    Raises StudyError if they do not.
+    """
+    if batch % processes():
+        raise StudyError(f"A batch of {batch} does not divide over {processes()} processes: choose another number.")
+    batch //= processes()
     micro = min(micro, batch)
     if batch % micro:
         raise StudyError(f"{key} is {micro}, which does not divide a batch of {batch}: choose a divisor.")
@@ -40,7 +59,19 @@ def last_checkpoint(out: Path) -> Path | None:
 
 
 def merged_state(model) -> dict[str, torch.Tensor]:
-    """Full weights of a model by the base's key names, LoRA deltas added, the model itself untouched."""
+    """Full weights of a model by the base's key names, LoRA deltas added, the model itself untouched.
+
+    Where the weights are sharded every process must call this; the main one gets them whole, the others {}.
+    """
+    state = {}
+    for name, value in _state(model).items():
+        whole = value.full_tensor().cpu() if isinstance(value, DTensor) else value
+        if main_process():
+            state[name] = whole
+    return state
+
+
+def _state(model) -> dict[str, torch.Tensor]:
     base = language_base(model)
     if base is model:
         return model.state_dict()
@@ -58,9 +89,12 @@ def merged_state(model) -> dict[str, torch.Tensor]:
 
 def publish(model, processor, path: Path) -> None:
     """Save full weights and processor, loadable by plain AutoModelForImageTextToText and AutoProcessor."""
+    state = merged_state(model)
+    if not main_process():
+        return
     partial = path.with_name(path.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
-    language_base(model).save_pretrained(partial, state_dict=merged_state(model))
+    language_base(model).save_pretrained(partial, state_dict=state)
     processor.save_pretrained(partial)
     shutil.rmtree(path, ignore_errors=True)
     partial.rename(path)
@@ -83,7 +117,8 @@ class Log(TrainerCallback):
             whole = [line for line in self.path.read_text().splitlines(keepends=True) if line.endswith("\n")]
             lines = [json.loads(line) for line in whole]  # a kill may have cut the last one
             self.lines = [line for line in lines if line["step"] * self.each <= state.global_step]
-        self.path.write_text("".join(json.dumps(line) + "\n" for line in self.lines))
+        if main_process():
+            self.path.write_text("".join(json.dumps(line) + "\n" for line in self.lines))
         self.before = self.lines[-1]["seconds"] if self.lines else 0.0
         self.start, self.first, self.said = time.perf_counter(), state.global_step, 0.0
 
@@ -94,6 +129,8 @@ class Log(TrainerCallback):
         found = {ours: round(logs[theirs], 6) for theirs, ours in self.keys.items() if theirs in logs}
         line = {"step": state.global_step // self.each, **found, "seconds": round(self.before + seconds, 3)}
         self.lines.append(line)
+        if not main_process():
+            return
         with self.path.open("a") as file:
             file.write(json.dumps(line) + "\n")
         if seconds - self.said > 10 or state.global_step == state.max_steps:
@@ -116,8 +153,10 @@ class Timed(TrainerCallback):
         self.last = time.perf_counter()
 
     def on_step_end(self, args, state, control, **kwargs):
-        late = time.perf_counter() - self.last > CHECKPOINT_SECONDS
-        if late and state.global_step % self.every == 0 and state.global_step < state.max_steps:
+        if state.global_step % self.every or state.global_step >= state.max_steps:
+            return
+        [late] = broadcast_object_list([time.perf_counter() - self.last > CHECKPOINT_SECONDS])  # all save, or none
+        if late:
             self.last = time.perf_counter()
             control.should_save = True
 
@@ -147,6 +186,9 @@ class Resumable:
         with `strict=False`: nothing fits, a warning is logged, and training goes on from the start's weights.
         With TRL's second adapter, the reference, it does not load the first.
         """
+        if self.is_fsdp_enabled:  # saved and loaded by accelerate, under the live names both times
+            super()._load_from_checkpoint(resume_from_checkpoint, model)
+            return
         if not isinstance(self.model, PeftModel):
             self.model.load_state_dict(load_model(resume_from_checkpoint).state_dict())
             return
@@ -163,8 +205,18 @@ def run(trainer: Trainer, out: Path) -> None:
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
 
 
+def distributed(trainer: Trainer) -> dict[str, str | int]:
+    """How the training really ran, for the manifest."""
+    accelerator = trainer.accelerator
+    kind = accelerator.distributed_type.value
+    if kind == "FSDP":
+        kind += str(accelerator.state.fsdp_plugin.fsdp_version)
+    return {"distributed": kind, "processes": accelerator.num_processes, "device": accelerator.device.type}
+
+
 def finish(out: Path, unit: str) -> list[str]:
     """Drop the resumable state; return the names of the published checkpoints in order."""
-    shutil.rmtree(out / "resume", ignore_errors=True)
+    if main_process():
+        shutil.rmtree(out / "resume", ignore_errors=True)
     found = [p for p in out.glob(f"{unit}-*") if not p.name.endswith(".partial")]
     return [p.name for p in sorted(found, key=lambda p: int(p.name.split("-")[1]))]

@@ -97,8 +97,9 @@ def train_progressive(
     weight: float = 0.2,
     until: float = 0.6,
     report: loop.Report = loop.say,
+    **launched,
 ) -> dict:
-    """As `train_grpo`; rows carry a "trace" and a "pass_rate" between 0 and 1, measured beforehand.
+    """As `train_grpo`, `launched` too; rows carry a "trace" and a "pass_rate" between 0 and 1, measured beforehand.
 
     The log has "prefix_share" (of the trace), "taught" (share of rollouts that start from a prefix), "sft_loss" and
     "prefix_length" (mean tokens of the questions that have a prefix).
@@ -107,4 +108,4 @@ def train_progressive(
     if missing is not None:
         raise StudyError(f"Row {missing} has no pass_rate: sample the base on the queries first.")
     build = partial(ProgressiveTrainer, steps=config.steps, until=until, weight=weight)
-    return train_grpo(model_path, rows, out, config=config, seed=seed, report=report, build=build)
+    return train_grpo(model_path, rows, out, config=config, seed=seed, report=report, build=build, **launched)

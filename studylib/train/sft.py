@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from datasets import Dataset
@@ -134,11 +135,13 @@ class TraceTrainer(loop.Resumable, SFTTrainer):
         return (loss, outputs) if return_outputs else loss
 
 
-def sft_arguments(config: Sft, out: Path, traces: int, seed: int) -> SFTConfig:
+def sft_arguments(
+    config: Sft, out: Path, traces: int, seed: int, launched: Mapping[str, Any] | None = None
+) -> SFTConfig:
     """TRL arguments of the paper's SFT: cosine schedule, warm-up as a share of all steps, no truncation."""
     steps = math.ceil(traces / config.batch_size) * config.epochs
     micro_batch, accumulation = loop.split(config.batch_size, config.micro_batch, "sft.micro_batch")
-    return SFTConfig(
+    asked = dict(
         output_dir=str(out / "resume"),
         per_device_train_batch_size=micro_batch,
         gradient_accumulation_steps=accumulation,
@@ -162,6 +165,7 @@ def sft_arguments(config: Sft, out: Path, traces: int, seed: int) -> SFTConfig:
         report_to=[],
         seed=seed,
     )
+    return SFTConfig(**{**asked, **(launched or {})})
 
 
 def train_sft(
@@ -173,11 +177,13 @@ def train_sft(
     seed: int,
     instruct: bool = True,
     report: loop.Report = loop.say,
+    launched: Mapping[str, Any] | None = None,
 ) -> dict:
     """Fine-tune the model on rows with a "trace"; publish `out/epoch-1` to `out/epoch-N` and `out/log.jsonl`.
 
-    A run that was cut off goes on from its last checkpoint under `out/resume`. Returns loss, traces, dropped,
-    trained_tokens (prompts included), seconds and the names of the checkpoints.
+    A run that was cut off goes on from its last checkpoint under `out/resume`. `launched` are trainer arguments
+    that change how it runs, not what it computes. Returns loss, traces, dropped, trained_tokens (prompts included),
+    seconds, the names of the checkpoints, and how it was distributed.
     """
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
@@ -192,7 +198,7 @@ def train_sft(
     log = loop.Log(out / "log.jsonl", "SFT", LOGGED, report)
     trainer = TraceTrainer(
         model=model,
-        args=sft_arguments(config, out, len(traces), seed),
+        args=sft_arguments(config, out, len(traces), seed, launched),
         processing_class=processor,
         traces=traces,
         callbacks=[log, loop.Timed(), loop.Publish(out, processor, "epoch", per_epoch, per_epoch)],
@@ -206,4 +212,5 @@ def train_sft(
         "trained_tokens": int(last["tokens"]),
         "seconds": last["seconds"],
         "checkpoints": loop.finish(out, "epoch"),
+        **loop.distributed(trainer),
     }
