@@ -19,6 +19,8 @@ from studylib.sections import (
     Hardware,
     HubSet,
     Interleaved,
+    Judge,
+    Launch,
     Lora,
     Merging,
     Mixing,
@@ -64,7 +66,9 @@ class Params(Section):
     progressive: Progressive
     mixing: Mixing
     merging: Merging
+    judge: Judge | None = None
     hardware: Hardware | None = None
+    launch: Launch | None = None
     arms: dict[str, list[ArmStage]]
     seeds: list[int] = Field(min_length=1)
     first_seed_only: list[str] = []
@@ -81,6 +85,12 @@ class Params(Section):
             if isinstance(stages, list) and all(isinstance(stage, dict) for stage in stages):
                 arms[arm] = [_filled(stage, raw) for stage in stages]
         return {**raw, "arms": arms}
+
+    @model_validator(mode="after")
+    def _launched_on_something(self) -> "Params":
+        if self.launch and not self.hardware:
+            raise ValueError("launch needs the section hardware, which says on how many GPUs")
+        return self
 
     @model_validator(mode="after")
     def _names_exist(self) -> "Params":

@@ -51,6 +51,7 @@ class _Builder:
         self.plan: dict[str, Stage] = {}
         self.base = {"base": base_identity(params)}
         self.engine = params.engine.model_dump()
+        self.judge = {"judge": params.judge.model_dump(exclude={"base_url", "at_once"})} if params.judge else {}
         self.data_asked = params.data.model_dump()
         if params.data.published:
             self.data_asked["local_files"] = local_files(params.data)
@@ -105,7 +106,7 @@ class _Builder:
         }
         told = self.add(f"{name}.responses", "sample", asked, self.asked(split, start), seed)
         inputs = {"responses": told, "questions": self.plan[f"questions.{split}"]}
-        self.add(f"{name}.grades", "grade", {}, inputs, seed)
+        self.add(f"{name}.grades", "grade", self.judge, inputs, seed)
 
     def base_set(self, name: str) -> None:
         draw, instruct = BASE_SETS[name]
@@ -130,6 +131,7 @@ class _Builder:
             "sampling": self.evaluation,
             "seed": draw,
             "engine": self.engine,
+            **self.judge,
             **self.base,
         }
 
@@ -170,6 +172,8 @@ class _Builder:
             inputs |= {f"{role}_select": self.plan[f"{parent}.select"] for role, parent in parents.items()}
         else:
             inputs = {"data": self.data(stage.data), **self.model(start)}
+        if self.params.launch and "rl" in asked:
+            asked["rollouts"] = self.params.launch.rollouts
         if stage.method == "progressive":
             inputs["grades"] = self.base_train()
         self.add(name, stage.method, {**asked, **self.base}, inputs, self.seed)

@@ -16,6 +16,7 @@ from typing import IO
 
 from studylib import runs
 from studylib.errors import StudyError
+from studylib.launch import TRAINED, launch
 from studylib.params import Params
 from studylib.plan import ancestors
 from studylib.provenance import ROOT
@@ -52,7 +53,10 @@ def _take(stage: Stage, params: Params, root: Path) -> bool:
     def do(work: Work) -> None:
         if not work.helping:
             say(f"{stage.label}: starts")
-        KINDS[stage.kind].do(work, params)
+        if stage.kind in TRAINED and params.launch:
+            launch(work, params)
+        else:
+            KINDS[stage.kind].do(work, params)
 
     run = runs.ensure(stage, do, root, say, wait=False)
     if run is not None:

@@ -81,6 +81,42 @@ class Lora(Section):
     dropout: Share = 0.0
 
 
+class Judge(Section):
+    """A model that decides what the rules leave unparsed, behind an OpenAI-compatible endpoint (Protocol).
+
+    It also judges `audit` responses a stage that the rules have decided, to say how far the two agree. `at_once` are
+    asked side by side. A key is read from the environment variable JUDGE_API_KEY.
+    """
+
+    base_url: str
+    model: str
+    audit: int = Field(ge=0)
+    at_once: Count
+
+
+class Launch(Section):
+    """How training is started: by `accelerate launch`, one process for each GPU of `hardware`; CPU processes where
+    there is no GPU. What is chosen here changes speed and memory, not what is computed.
+
+    `sharding` fsdp2 splits weights, gradients and moments over all processes, none keeps them whole in each.
+    `rollouts` of RL come from our own decoding loop (CPU only), or from vLLM beside the trainer (colocate, with the
+    share `engine_memory` of a GPU) or at the address `server`. `slurm` holds options of sbatch for your cluster.
+    """
+
+    sharding: Literal["fsdp2", "none"]
+    gradient_checkpointing: bool
+    rollouts: Literal["decoded", "colocate", "server"]
+    engine_memory: Rate
+    server: str | None = None
+    slurm: list[str] = []
+
+    @model_validator(mode="after")
+    def _reachable(self) -> "Launch":
+        if self.rollouts == "server" and not self.server:
+            raise ValueError("rollouts 'server' needs the address of a running vLLM server in launch.server")
+        return self
+
+
 class Sft(Section):
     """Long-CoT SFT (paper 2.1). `warmup` is a share of all steps; the schedule is cosine."""
 

@@ -11,7 +11,6 @@ import pandas as pd
 from studylib import training
 from studylib.artefacts import base_path, checkpoints, load_rows, model_of, plain_rows, save_rows, write_table
 from studylib.params import Params
-from studylib.runs import Run
 from studylib.work import Work
 
 if TYPE_CHECKING:
@@ -114,21 +113,29 @@ def _responses(work, params, model: Path | str, rows: "Dataset", progress) -> pd
 def grade(work: Work, params: Params) -> None:
     """`grades.parquet`, a row a response: extracted answer, outcome, and how it was found."""
     responses = pd.read_parquet(work.inputs["responses"].path / "responses.parquet")
-    table = _graded(responses, work.inputs["questions"])
+    table, judge = _graded(responses, work, params)
     write_table(table, work.path / "grades.parquet")
+    work.facts |= {"judge": judge} if judge else {}
     work.facts |= {"accuracy": round(float((table["outcome"] == "correct").mean()), 4)}
 
 
-def _graded(responses: pd.DataFrame, questions: Run) -> pd.DataFrame:
+def _graded(responses: pd.DataFrame, work: Work, params: Params) -> tuple[pd.DataFrame, dict]:
+    """Grades by the rules; what these leave unparsed by the judge, where the params name one, and its facts."""
     from studylib.grading import grade_many
 
-    known = {row["id"]: row for row in plain_rows(questions)}
+    known = {row["id"]: row for row in plain_rows(work.inputs["questions"])}
     columns = zip(responses["question_id"], responses["text"], responses["finish_reason"], strict=True)
-    rows = ({**known[name], "response": text, "finish_reason": reason} for name, text, reason in columns)
-    grades = pd.DataFrame([g._asdict() for g in grade_many(rows, jobs=_threads())])
-    return responses[["benchmark", "question_id", "arm", "seed", "sample"]].assign(
+    rows = [{**known[name], "response": text, "finish_reason": reason} for name, text, reason in columns]
+    found, judge = list(grade_many(rows, jobs=_threads())), {}
+    if params.judge:
+        from studylib.judged import judged
+
+        found, judge = judged(rows, found, params.judge, work.path.parents[1] / "judge")
+    grades = pd.DataFrame([g._asdict() for g in found])
+    table = responses[["benchmark", "question_id", "arm", "seed", "sample"]].assign(
         extracted=grades["extracted"], outcome=grades["outcome"], how=grades["how"]
     )
+    return table, judge
 
 
 def levels(work: Work, params: Params) -> None:
@@ -152,7 +159,7 @@ def select(work: Work, params: Params) -> None:
     def make(name: str, path: Path) -> None:
         model = work.inputs["model"].path / name if "model" in work.inputs else base_path(params)
         responses = _responses(work, params, model, load_rows(work.inputs["questions"]), None)
-        graded = _graded(responses, work.inputs["questions"])
+        graded, _ = _graded(responses, work, params)
         reward = ACCURACY * (graded["outcome"] == "correct") + FORMAT * responses["text"].map(well_formed)
         write_table(responses.assign(checkpoint=name, outcome=graded["outcome"], reward=reward), path)
         work.progress(names.index(name) + 1, len(names), "checkpoints validated")

@@ -17,7 +17,7 @@ def sft(work: Work, params: Params) -> None:
 
     config, rows = Sft(**work.stage.params["sft"]), list(load_rows(work.inputs["data"]))
     start, seed = model_of(work.inputs, params), work.stage.seed
-    work.facts |= train_sft(start, rows, work.path, config=config, seed=seed, report=work.report)
+    work.facts |= train_sft(start, rows, work.path, config=config, seed=seed, report=work.report, **work.launched)
 
 
 def grpo(work: Work, params: Params) -> None:
@@ -26,7 +26,7 @@ def grpo(work: Work, params: Params) -> None:
 
     config, rows = Rl(**work.stage.params["rl"]), list(load_rows(work.inputs["data"]))
     start, seed = model_of(work.inputs, params), work.stage.seed
-    work.facts |= train_grpo(start, rows, work.path, config=config, seed=seed, report=work.report)
+    work.facts |= train_grpo(start, rows, work.path, config=config, seed=seed, report=work.report, **work.launched)
 
 
 def interleaved(work: Work, params: Params) -> None:
@@ -43,6 +43,7 @@ def interleaved(work: Work, params: Params) -> None:
         everywhere=wanted.everywhere,
         seed=work.stage.seed,
         report=work.report,
+        **work.launched,
     )
 
 
@@ -65,6 +66,7 @@ def progressive(work: Work, params: Params) -> None:
         until=wanted.until,
         seed=work.stage.seed,
         report=work.report,
+        **work.launched,
     )
 
 

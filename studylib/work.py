@@ -24,7 +24,8 @@ class Helped(Exception):
 class Work:
     """What a stage's function gets: a folder that survives a kill, its inputs, a place for facts.
 
-    `progress(done, total, note)` says where it stands; `facts` goes into the manifest (tokens, and so on).
+    `progress(done, total, note)` says where it stands; `facts` goes into the manifest (tokens, and so on); `launched`
+    are arguments for the trainer where it runs in several processes.
     """
 
     stage: "Stage"
@@ -33,6 +34,7 @@ class Work:
     say: Callable[[str], None]
     helping: bool = False
     facts: dict[str, Any] = field(default_factory=dict)
+    launched: dict[str, Any] = field(default_factory=dict)
     _started: float = field(default_factory=time.monotonic)
     _first: tuple[float, float] | None = None
     _said: float = 0.0
