@@ -4,6 +4,7 @@ import pytest
 
 from studylib import runs, schedule
 from studylib.errors import StudyError
+from studylib.params import load_params
 from studylib.runs import Stage
 from studylib.stages import Kind
 
@@ -30,10 +31,10 @@ def made(monkeypatch):
 
 
 def test_a_worker_makes_all_that_is_needed_the_longest_way_first(tmp_path, made):
-    schedule.work_through([diamond()], None, tmp_path, tmp_path / "reference")
+    schedule.work_through([diamond()], load_params("smoke"), tmp_path, tmp_path / "reference")
     assert made[:2] == ["root", "long"] and sorted(made) == ["last", "long", "plain", "root", "short"]
     assert schedule.needed([diamond()], tmp_path) == []
-    schedule.work_through([diamond()], None, tmp_path, tmp_path / "reference")
+    schedule.work_through([diamond()], load_params("smoke"), tmp_path, tmp_path / "reference")
     assert len(made) == 5
 
 
