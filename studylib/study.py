@@ -23,7 +23,7 @@ from studylib import runs
 from studylib.artefacts import load_rows, model_of
 from studylib.errors import StudyError
 from studylib.params import Params, load_params, nearest
-from studylib.plan import build_plan
+from studylib.plan import ancestors, build_plan
 from studylib.provenance import ROOT
 from studylib.runs import Run, Stage
 
@@ -83,15 +83,19 @@ class Study:
         follow(command, self.root / ".work" / f"log-{os.getpid()}-{time.time_ns()}.txt")
 
     def has(self, name: str) -> bool:
-        return self._folder(name).exists()
+        return self._folder(self.stage(name)).exists()
 
     def get(self, name: str) -> Run:
         """Run or load: the published, verified folder of a stage."""
         self.run(name)
-        return runs.load(self._folder(name))
+        return runs.load(self._folder(self.stage(name)))
 
-    def _folder(self, name: str) -> Path:
-        stage = self.stage(name)
+    def history(self, name: str) -> list[dict[str, Any]]:
+        """Manifests of a stage and of all that it needs, inputs first, each once: what it took."""
+        self.run(name)
+        return [runs.load(self._folder(stage)).manifest for stage in ancestors(self.stage(name))]
+
+    def _folder(self, stage: Stage) -> Path:
         return reference_root(self.scale) / "stages" / stage.label if self.reading else runs.folder(stage, self.root)
 
     def table(self, name: str, file: str) -> pd.DataFrame:

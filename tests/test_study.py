@@ -87,6 +87,12 @@ def test_combinations_leave_what_their_chapters_read(study):
     assert grid.nunique() == 1
 
 
+def test_the_history_of_an_arm_holds_its_data_and_the_parents_behind_it(study):
+    told = [manifest["name"] for manifest in study.history("data_mixing.select")]
+    assert {"mixed.responses", "rl", "eureka.responses", "sft_careful", "data_mixing"} <= set(told)
+    assert len(told) == len(set(told)) and told[-1] == "data_mixing.select" and "sft_eureka" not in told
+
+
 def test_second_run_does_nothing_and_says_so_quickly(smoke):
     begun = time.monotonic()
     done = studylib(smoke, "study", "--scale", "smoke", "--make", "false")

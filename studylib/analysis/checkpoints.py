@@ -19,8 +19,9 @@ def with_problems(validation: pd.DataFrame, questions: pd.DataFrame) -> pd.DataF
 def checkpoint_scores(validation: pd.DataFrame, questions: pd.DataFrame) -> pd.DataFrame:
     """Accuracy in %: arm, checkpoint, unit, number, chosen, then the columns of stats.Estimate.
 
-    Chosen is the best of an arm, the earliest of equals, as in training. An interval of the chosen one is too
-    hopeful as a forecast: it was chosen for being high.
+    `number` is that of the step or epoch, of a merged model its SFT share. Chosen is the best of an arm, the first
+    of equals as they stand in the table, as in training. An interval of the chosen one is too hopeful as a forecast:
+    it was chosen for being high.
     """
     tables = []
     for (_, checkpoint), group in with_problems(validation, questions).groupby(["arm", "checkpoint"], sort=False):
@@ -29,9 +30,9 @@ def checkpoint_scores(validation: pd.DataFrame, questions: pd.DataFrame) -> pd.D
         unit, _, number = checkpoint.partition("-")
         scored = estimates_by(rates, ["arm"])
         accuracy = group["correct"].mean()
-        tables.append(scored.assign(checkpoint=checkpoint, unit=unit, number=int(number or 0), raw=accuracy))
+        tables.append(scored.assign(checkpoint=checkpoint, unit=unit, number=float(number or 0), raw=accuracy))
     table = pd.concat(tables, ignore_index=True)
-    best = table.sort_values(["raw", "number"], ascending=[False, True]).groupby("arm", sort=False).head(1).index
+    best = table.groupby("arm", sort=False)["raw"].idxmax()
     return table.assign(chosen=table.index.isin(best)).drop(columns="raw")
 
 

@@ -149,6 +149,39 @@ CLAIMS = (
         sign=-1,
     ),
     *(
+        claim
+        for chapter, arm, name in ((9, "data_mixing", "Data mixing"), (10, "merging", "Model merging"))
+        for claim in (
+            Claim(f"{arm}-over-sft", chapter, f"{name} beats SFT over all.", arm, ("sft_eureka",)),
+            Claim(f"{arm}-below-rl", chapter, f"{name} is worse than RL over all.", arm, ("rl",), sign=-1),
+            Claim(
+                f"{arm}-easy",
+                chapter,
+                f"{name} beats SFT on the easiest questions.",
+                arm,
+                ("sft_eureka",),
+                ("L1",),
+            ),
+            Claim(
+                f"{arm}-hard",
+                chapter,
+                f"{name} is worse than SFT on the hardest questions.",
+                arm,
+                ("sft_eureka",),
+                ("L5",),
+                sign=-1,
+            ),
+        )
+    ),
+    Claim(
+        "data_mixing-longer",
+        9,
+        "Data mixing answers at more length than RL.",
+        "data_mixing",
+        ("rl",),
+        measure="log_length",
+    ),
+    *(
         Claim(
             f"{arm}-synergy",
             11,

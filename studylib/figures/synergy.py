@@ -1,0 +1,192 @@
+"""Combinations: Figure 1 whole, each against its parents, along the SFT share, and what they cost."""
+
+import pandas as pd
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from studylib.analysis.difficulty import ALL, LEVELS
+from studylib.analysis.verdicts import NON_INFERIORITY_MARGIN
+from studylib.figures.difficulty import panel_grid
+from studylib.figures.palette import (
+    FAINT,
+    INK,
+    SPARE_COLOURS,
+    colour_of,
+    dress,
+    error_bars,
+    in_order,
+    marker_of,
+    name_of,
+)
+from studylib.published import MIRRORED
+
+WHOSE = ("ours", "paper (7B)")
+# Name, marker, dash, colour and shift along the axis of each merge method.
+MERGES = {
+    "linear": ("Linear", "circle", "solid", SPARE_COLOURS[0], -0.015),
+    "ties": ("TIES", "square", "dash", SPARE_COLOURS[1], 0.0),
+    "slerp": ("SLERP", "diamond", "dot", SPARE_COLOURS[2], 0.015),
+}
+
+
+def figure_1(gains: pd.DataFrame, published: pd.DataFrame, stamp: str) -> go.Figure:
+    """Gain of every method by level, a row of panels a benchmark: ours on the left, the paper's on the right.
+
+    gains: difficulty.gains (points), of which the fair ones (against "B") and the base's own line are drawn, with
+    intervals. published: published.published_gains, digitised and without any; the last row is their plain mean.
+    """
+    means = published.groupby(["arm", "level"], sort=False)["estimate"].mean().reset_index().assign(benchmark=ALL)
+    cells, theirs = gains[gains["level"] != ALL], pd.concat([published, means])
+    fair, own = cells[cells["against"] == "B"], cells[(cells["arm"] == "base") & (cells["against"] == "A")]
+    arms, rows = in_order(list(fair["arm"].unique())), [*MIRRORED.items(), (ALL, ALL)]
+    titles = [f"{name.replace(ALL, 'All')}, {whose}" for row in rows for name, whose in zip(row, WHOSE, strict=True)]
+    fig = make_subplots(
+        len(rows), 2, subplot_titles=titles, shared_yaxes="rows", vertical_spacing=0.045, horizontal_spacing=0.03
+    )
+    for row, (ours, paper) in enumerate(rows, 1):
+        line = _line(own[own["benchmark"] == ours], "base", 0.0, row == 1, "Base, second set (regression to the mean)")
+        fig.add_trace(line, row=row, col=1)
+        for i, arm in enumerate(arms):
+            shift = 0.7 * (i / max(len(arms) - 1, 1) - 0.5)
+            mine = fair[(fair["arm"] == arm) & (fair["benchmark"] == ours)]
+            line = _line(mine, arm, shift, row == 1).update(error_bars(mine, colour_of(arm)))
+            fig.add_trace(line, row=row, col=1)
+            other = theirs[(theirs["arm"] == arm) & (theirs["benchmark"] == paper)]
+            hollow = _line(other, arm, shift, False).update(line_dash="dot", marker_symbol=f"{marker_of(arm)}-open")
+            fig.add_trace(hollow, row=row, col=2)
+    _level_axes(fig)
+    fig.update_yaxes(title_text="gain (points)", title_standoff=4, col=1)
+    return dress(fig, "Figure 1: gain over the base by level", stamp, 225 * len(rows) + 110, True)
+
+
+def _line(cells: pd.DataFrame, arm: str, shift: float, show: bool, name: str | None = None) -> go.Scatter:
+    """One arm's estimates by level; a line without a marker if it is given a name of its own."""
+    return go.Scatter(
+        x=cells["level"].map(LEVELS.index).astype(float) + shift,
+        y=cells["estimate"].round(2),
+        name=name or name_of(arm),
+        mode="lines" if name else "lines+markers",
+        line={"color": colour_of(arm), "width": 1.2, "dash": "dash" if name else "solid"},
+        marker={"symbol": marker_of(arm), "size": 6},
+        legendgroup=name or arm,
+        showlegend=show,
+    )
+
+
+def _level_axes(fig: go.Figure) -> None:
+    fig.add_hline(y=0, line={"color": FAINT, "width": 1}, layer="below")
+    fig.update_xaxes(tickvals=list(range(len(LEVELS))), ticktext=list(LEVELS), range=[-0.5, len(LEVELS) - 0.5])
+
+
+def against_parents(
+    contrasts: pd.DataFrame,
+    stamp: str,
+    verdicts: pd.DataFrame | None = None,
+    published: pd.DataFrame | None = None,
+) -> go.Figure:
+    """A combination minus each parent by level, a panel a combination: does it stay above minus the margin?
+
+    contrasts: verdicts.contrasts_for (points, all benchmarks). verdicts: verdicts.judge of the claims of synergy,
+    told in the titles. published: synergy.published_contrasts, hollow; the paper gives no intervals.
+    """
+    cells = contrasts[(contrasts["benchmark"] == ALL) & (contrasts["level"] != ALL)]
+    cells = cells[cells["measure"] == "accuracy"]
+    arms = in_order(list(cells["arm"].unique()))
+    said = {} if verdicts is None else dict(zip(verdicts["id"], verdicts["verdict"], strict=True))
+    fig, places = panel_grid(arms, 2 if len(arms) > 1 else 1, shared_yaxes="all")
+    parents = in_order(list(cells["against"].unique()))
+    for arm in arms:
+        for i, parent in enumerate(parents):
+            shift, show = 0.24 * (i - 0.5), arm == arms[0]
+            ours = cells[(cells["arm"] == arm) & (cells["against"] == parent)]
+            line = _line(ours, parent, shift, show).update(name=f"minus {name_of(parent)}", mode="markers")
+            fig.add_trace(line.update(error_bars(ours, colour_of(parent))), **places[arm])
+            if published is not None:
+                theirs = published[(published["arm"] == arm) & (published["against"] == parent)]
+                hollow = _line(theirs, parent, shift + 0.1, show).update(mode="markers", opacity=0.8)
+                hollow.update(name=f"minus {name_of(parent)}, paper (7B)", legendgroup=f"{parent}, paper")
+                fig.add_trace(hollow.update(marker_symbol=f"{marker_of(parent)}-open"), **places[arm])
+    for title, arm in zip(fig.layout.annotations, arms, strict=True):
+        verdict = said.get(f"{arm}-synergy")
+        title.text = name_of(arm) + (f": {verdict}" if verdict else "")
+    _level_axes(fig)
+    fig.add_hline(y=-NON_INFERIORITY_MARGIN, line={"color": INK, "width": 1, "dash": "dash"})
+    fig.update_yaxes(title_text="difference (points)", title_standoff=4, col=1)
+    rows = -(-len(arms) // 2)
+    title = f"At least as good as the better parent? Dashed: −{NON_INFERIORITY_MARGIN:g} points"
+    return dress(fig, title, stamp, 230 * rows + 130, True)
+
+
+def merge_shares(scores: pd.DataFrame, stamp: str, sft: str = "sft_eureka", rl: str = "rl") -> go.Figure:
+    """Accuracy and mean response length against the SFT share, a line a merge method; the ends are the parents.
+
+    scores: synergy.share_scores. The faint line joins the parents.
+    """
+    titles = {"accuracy": "validation accuracy (%)", "tokens": "mean response tokens"}
+    fig = make_subplots(1, 2, subplot_titles=list(titles.values()), horizontal_spacing=0.12)
+    for col, measure in enumerate(titles, 1):
+        cells = scores[scores["measure"] == measure].sort_values("share")
+        at_end = cells["share"].isin([0, 1])
+        ends = cells[at_end].drop_duplicates("share").assign(arm=[rl, sft])
+        faint = go.Scatter(x=ends["share"], y=ends["estimate"].round(2), mode="lines", showlegend=False)
+        fig.add_trace(faint.update(line={"color": FAINT, "width": 1}, hoverinfo="skip"), row=1, col=col)
+        for merge in sorted(cells["merge"].unique(), key=list(MERGES).index):
+            trace = _merge_line(cells[~at_end & (cells["merge"] == merge)], merge)
+            fig.add_trace(trace.update(showlegend=col == 1), row=1, col=col)
+        for arm, end in ends.groupby("arm", sort=False):
+            fig.add_trace(_point(end, "share", arm).update(showlegend=col == 1), row=1, col=col)
+    fig.update_xaxes(title_text="SFT share", tickvals=[0, 0.25, 0.5, 0.75, 1])
+    return dress(fig, "Merging: along the way from RL to SFT", stamp, 380, True)
+
+
+def _merge_line(cells: pd.DataFrame, merge: str) -> go.Scatter:
+    name, symbol, dash, colour, shift = MERGES[merge]
+    return go.Scatter(
+        x=cells["share"] + shift,
+        y=cells["estimate"].round(2),
+        name=name,
+        mode="lines+markers",
+        line={"color": colour, "dash": dash, "width": 1.5},
+        marker={"symbol": symbol, "size": 7},
+        legendgroup=merge,
+        **error_bars(cells, colour),
+    )
+
+
+def _point(cells: pd.DataFrame, x: str, arm: str) -> go.Scatter:
+    return go.Scatter(
+        x=cells[x],
+        y=cells["estimate"].round(2),
+        name=name_of(arm),
+        mode="markers",
+        marker={"symbol": marker_of(arm), "size": 9, "color": colour_of(arm)},
+        legendgroup=arm,
+        **error_bars(cells, colour_of(arm)),
+    )
+
+
+def accuracy_against_compute(accuracy: pd.DataFrame, curves: pd.DataFrame, stamp: str) -> go.Figure:
+    """Accuracy in % against the FLOPs of all that an arm needed: its checkpoints on validation, then the chosen's test.
+
+    accuracy: arm, flops, estimate, low, high, where the base stands at 0; curves: the same on validation, a row a
+    checkpoint with its unit.
+    """
+    titles = ["checkpoints, validation (%)", "the chosen, test (%)"]
+    fig = make_subplots(1, 2, subplot_titles=titles, horizontal_spacing=0.1)
+    arms = in_order(list(accuracy["arm"].unique()))
+    for arm in arms:
+        along = curves[curves["arm"] == arm].sort_values("flops")
+        grown = along["unit"].isin(["step", "epoch"]).all()  # merged models do not follow on each other
+        line = _point(along, "flops", arm).update(
+            mode="lines+markers" if grown else "markers",
+            line={"color": colour_of(arm), "width": 1.2},
+            marker_size=5,
+            showlegend=False,
+        )
+        line.update(text=along["checkpoint"], hovertemplate="%{text}: %{y:.1f} % at %{x:.2e} FLOPs", error_y=None)
+        fig.add_trace(line, row=1, col=1)
+        fig.add_trace(_point(accuracy[accuracy["arm"] == arm], "flops", arm), row=1, col=2)
+    most = max(accuracy["flops"].max(), curves["flops"].max())
+    fig.update_xaxes(title_text="FLOPs, of all that it needs", range=[-0.05 * most, 1.05 * most], nticks=5)
+    fig.update_xaxes(exponentformat="power")
+    return dress(fig, "Accuracy against compute", stamp, 420 + 6 * len(arms), True)
