@@ -7,7 +7,6 @@ import json
 import os
 import re
 import shlex
-import shutil
 import signal
 import socket
 import subprocess
@@ -62,28 +61,27 @@ def command(work: Work, params: Params) -> list[str]:
         "inputs": {role: str(run.path) for role, run in work.inputs.items()},
     }
     job.write_text(json.dumps(told))
-    config.write_text(yaml.safe_dump(configuration(params, stage, gpu=_gpu())))
+    config.write_text(yaml.safe_dump(configuration(params, stage)))
     where = ["--config_file", str(config), *_meeting(params)]
     return [*_launcher(params), *where, "-m", "studylib.launched", str(job)]
 
 
-def configuration(params: Params, stage: Stage, gpu: bool) -> dict[str, Any]:
-    """What `accelerate config` would have written."""
+def configuration(params: Params, stage: Stage) -> dict[str, Any]:
+    """What `accelerate config` would have written. On CPUs it is started alike, and accelerate then shards nothing."""
     hardware, sharded = params.hardware, params.launch.sharding == "fsdp2"
-    kind = ("FSDP" if sharded else "MULTI_GPU") if gpu else "MULTI_CPU"  # accelerate shards nothing on CPUs
     section = stage.params["sft" if stage.kind == "sft" else "rl"]
     found = {
         "compute_environment": "LOCAL_MACHINE",
-        "distributed_type": kind,
+        "distributed_type": "FSDP" if sharded else "MULTI_GPU",
         "num_machines": hardware.nodes,
         "num_processes": hardware.nodes * hardware.gpus,
         "mixed_precision": "bf16" if section["dtype"] == "bfloat16" else "no",
-        "use_cpu": not gpu,
+        "use_cpu": False,
         "rdzv_backend": "static",
         "same_network": True,
         "main_training_function": "main",
     }
-    return found | ({"fsdp_config": FSDP2} if kind == "FSDP" else {})
+    return found | ({"fsdp_config": FSDP2} if sharded else {})
 
 
 def _launcher(params: Params) -> list[str]:
@@ -111,10 +109,6 @@ def _meeting(params: Params) -> list[str]:
     )
     port = 20_000 + int(os.environ["SLURM_JOB_ID"]) % 20_000
     return ["--main_process_ip", names.stdout.split()[0], "--main_process_port", str(port)]
-
-
-def _gpu() -> bool:
-    return shutil.which("nvidia-smi") is not None
 
 
 def _run(asked: list[str], work: Work) -> None:
