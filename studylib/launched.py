@@ -30,6 +30,7 @@ def train(job: Path) -> None:
     inputs = {role: runs.load(Path(path)) for role, path in told["inputs"].items()}
     # Helping: the stage's clock is kept by the process that started these.
     work = Work(stage, Path(told["path"]), inputs, _say, helping=True, launched=arguments(params, stage))
+    loop.CHECKPOINT_SECONDS = 60 * params.launch.checkpoint_minutes
     KINDS[stage.kind].do(work, params)
     check(work.facts, params)
     if loop.main_process():
