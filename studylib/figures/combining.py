@@ -5,7 +5,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from studylib.analysis.curves import LOSSES
-from studylib.figures.palette import INK, colour_of, dress, in_order, marker_of, name_of
+from studylib.figures.palette import FAINT, colour_of, dress, in_order, marker_of, name_of
 
 # Column of the training log -> panel title with its unit.
 TWO_STAGE_PANELS = {
@@ -37,6 +37,7 @@ PROGRESSIVE_PANELS = {
     "sft_loss": "prefix loss (nats a token)",
 }
 LOSS_COLOURS = {"SFT alone": "sft_eureka", "SFT and RL": "interleaved_all", "RL alone": "rl"}
+HATCHES = {"SFT alone": "", "SFT and RL": "x", "RL alone": "/"}
 PREFIX_PANELS = {
     "prefix_share": "share of the trace given",
     "taught": "rollouts with a prefix (share)",
@@ -52,17 +53,16 @@ def losses_by_step(shares: pd.DataFrame, stamp: str, window: int = 5) -> go.Figu
     arms = in_order(list(shares["arm"].unique()))
     fig = make_subplots(1, len(arms), subplot_titles=[name_of(arm) for arm in arms], shared_yaxes=True)
     for place, arm in enumerate(arms, 1):
-        for loss, pattern in zip(LOSSES, ("", "x", "/"), strict=True):
+        for loss in LOSSES:
             cells = shares[(shares["arm"] == arm) & (shares["loss"] == loss)].sort_values("step")
-            colour = colour_of(LOSS_COLOURS[loss])
             area = go.Scatter(
                 x=cells["step"],
                 y=(100 * cells["share"]).rolling(window, center=True, min_periods=1).mean().round(2),
                 name=loss,
                 mode="lines",
-                line={"color": colour, "width": 0.8},
+                line={"color": colour_of(LOSS_COLOURS[loss]), "width": 1},
+                fillpattern={"shape": HATCHES[loss], "fillmode": "overlay", "size": 7, "solidity": 0.25},
                 stackgroup=arm,
-                fillpattern={"shape": pattern, "fgcolor": colour, "bgcolor": "white", "size": 6} if pattern else None,
                 legendgroup=loss,
                 showlegend=place == 1,
             )
@@ -84,7 +84,8 @@ def prefixes(schedule: pd.DataFrame, log: pd.DataFrame, stamp: str) -> go.Figure
         y=schedule["prefix_share"].round(4),
         name="planned",
         mode="lines",
-        line={"color": INK, "width": 1.5},
+        line={"color": FAINT, "width": 7},
+        opacity=0.5,
     )
     fig.add_trace(planned, row=1, col=1)
     arm = log["arm"].iloc[0]

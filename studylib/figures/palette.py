@@ -38,7 +38,7 @@ COLOURS = {
     "rl_beta0": "#56b4e9",
     "rl_no_easy": "#332288",
     "two_stage": "#e69f00",
-    "two_stage_half": "#d9b56c",
+    "two_stage_half": "#77b259",
     "two_stage_quarter": "#402000",
     "interleaved": "#44aa99",
     "interleaved_all": "#7441d9",
