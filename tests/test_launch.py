@@ -3,78 +3,117 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
+from pathlib import Path
 
 import pandas as pd
 import psutil
 import pytest
-from datasets import Dataset, Features, Image, List, Value
-from training import build_rows, same, weights
+from training import same, weights
 
 from studylib import launch, training
 from studylib.artefacts import save_rows
+from studylib.data import load_questions
 from studylib.errors import StudyError
-from studylib.params import load_params
+from studylib.params import METHODS, load_params
 from studylib.runs import MANIFEST, Run, Stage
 from studylib.work import Work
 
+TESTS = Path(__file__).parent
 HARDWARE = {"nodes": 1, "gpus": 2, "memory_gib": 80, "tflops": 1, "utilisation": 0.5, "generation": 0.5, "disk_tib": 1}
-LAUNCH = {"sharding": "fsdp2", "gradient_checkpointing": True, "rollouts": "decoded", "engine_memory": 0.3}
+LAUNCH = {"sharding": "fsdp2", "gradient_checkpointing": True, "rollouts": "decoded", "engine_memory": 0.3,
+          "checkpoint_minutes": 0.01}  # fmt: skip
 SIZES = {
     "sft": {"batch_size": 4, "micro_batch": 1, "epochs": 2, "lr": 3e-3},
     "rl": {"prompts_per_step": 4, "mini_batches": 2, "micro_batch": 4, "rollouts": 4, "steps": 2, "checkpoint_every": 1,
-           "max_new_tokens": 10, "lr": 1e-3},
+           "max_new_tokens": 32, "lr": 1e-3},
 }  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
+    """Easy questions with traces, as a published run: the mini base answers some of them right."""
     path = tmp_path_factory.mktemp("data")
-    rows = [{**row, "pass_rate": 0.0} for row in build_rows(8)]
-    features = Dataset.from_list([{**row, "images": []} for row in rows]).features
+    params = load_params("smoke")
+    rows = load_questions(params, "train").select(range(8))
     save_rows(
-        Dataset.from_list(
-            rows, features=Features({**features, "images": List(Image()), "choices": List(Value("string"))})
-        ),
+        rows.add_column("trace", [f"<think> {row['solution']} </think> \\boxed{{{row['answer']}}}" for row in rows]),
         path,
     )
+    (path / MANIFEST).write_text(json.dumps({"files": {}}))
     return Run(path, {})
 
 
-def stage_of(tiny_base, data, folder, kind, said=None):
+def stage_of(data, folder, kind, said=None, **changes):
     """A training stage at work, as the schedule makes it, and its params."""
     sizes = {f"{section}.{key}": value for section, told in SIZES.items() for key, value in told.items()}
-    asked = {"model.path": str(tiny_base), "hardware": HARDWARE, "launch": LAUNCH, **sizes}
-    params = load_params("smoke", asked)
-    told = {
-        "sft": params.sft.model_dump(),
-        "rl": params.rl.model_dump(),
-        "interleaved": {"weight": 1.0, "everywhere": False},
-    }
-    (data.path / MANIFEST).write_text(json.dumps({"files": {}, "kept": []}))
-    folder.mkdir()
-    work = Work(
-        Stage(kind, kind, told, {}, (), 1), folder / "work", {"data": data}, (said if said is not None else []).append
-    )
-    work.path.mkdir()
+    params = load_params("smoke", {"hardware": HARDWARE, "launch": LAUNCH, **sizes, **changes})
+    sections = {name: getattr(params, name).model_dump() for name in METHODS[kind]}
+    folder.mkdir(exist_ok=True)
+    say = print if said is None else said.append
+    work = Work(Stage(kind, kind, sections, {}, (), 1), folder / "work", {"data": data}, say)
+    work.path.mkdir(exist_ok=True)
     return work, params
 
 
 @pytest.mark.parametrize("kind", ["sft", "grpo", "interleaved"])
-def test_two_processes_train_as_one_does(tiny_base, data, tmp_path, kind):
-    one, params = stage_of(tiny_base, data, tmp_path / "one", kind)
+def test_two_processes_train_as_one_does(data, tmp_path, kind):
+    one, params = stage_of(data, tmp_path / "one", kind)
     getattr(training, kind)(one, params)
     said = []
-    two, params = stage_of(tiny_base, data, tmp_path / "two", kind, said)
+    two, params = stage_of(data, tmp_path / "two", kind, said)
     launch.launch(two, params)
     assert two.facts["distributed"] == "MULTI_CPU" and two.facts["processes"] == 2 and one.facts["processes"] == 1
-    assert two.facts["checkpoints"] == one.facts["checkpoints"] and any(
-        ": SFT step" in s or ": GRPO step" in s for s in said
-    )
-    logs = [pd.read_json(w.path / "log.jsonl", lines=True) for w in (one, two)]
+    assert two.facts["checkpoints"] == one.facts["checkpoints"] and any(" step 2/" in line for line in said)
+    logs = [pd.read_json(work.path / "log.jsonl", lines=True) for work in (one, two)]
     for column in ("loss", "grad_norm", "tokens"):
         pd.testing.assert_series_equal(logs[0][column], logs[1][column], rtol=1e-3, atol=1e-5)
+    assert logs[0]["grad_norm"].iloc[0] > 1e-3  # there was something to learn
     last = one.facts["checkpoints"][-1]
     assert same(weights(one.path / last), weights(two.path / last), tolerance=1e-4)
     assert not (two.path / "resume").exists()
+
+
+def test_a_killed_process_fails_the_stage_within_a_minute_and_a_restart_resumes(data, tmp_path):
+    said: list[str] = []
+    sizes = {"sft.epochs": 40, "sft.batch_size": 4}
+    work, params = stage_of(data, tmp_path / "run", "sft", said, **sizes)
+    killed: list[float] = []
+
+    def kill() -> None:
+        while not list(work.path.glob("resume/checkpoint-*/trainer_state.json")):
+            time.sleep(0.1)
+        children = psutil.Process().children(recursive=True)
+        trained = [
+            p
+            for p in children
+            if "studylib.launched" in p.cmdline() and "accelerate.commands.launch" not in p.cmdline()
+        ]
+        trained[-1].send_signal(signal.SIGKILL)
+        killed.append(time.monotonic())
+
+    threading.Thread(target=kill, daemon=True).start()
+    with pytest.raises(StudyError, match="was ended by SIGKILL.*start again"):
+        launch.launch(work, params)
+    assert time.monotonic() - killed[0] < 60
+    again, params = stage_of(data, tmp_path / "run", "sft", said, **sizes)
+    launch.launch(again, params)
+    assert again.facts["checkpoints"][-1] == "epoch-40"
+    steps = [json.loads(line)["step"] for line in (again.path / "log.jsonl").read_text().splitlines()]
+    assert steps == sorted(set(steps)) and steps[-1] == 80
+
+
+@pytest.mark.parametrize("head", ["light", "fused"])
+def test_a_sharded_model_takes_the_step_of_a_whole_one_and_is_published_whole(tiny_base, tmp_path, head):
+    """The paper's FSDP2 wrapping under gloo, with either scoring head, full and with LoRA (tests/sharded.py)."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--rdzv-backend=c10d"]
+    command += ["--rdzv-endpoint=localhost:0", str(TESTS / "sharded.py"), str(tiny_base), str(tmp_path), head]
+    paths = os.pathsep.join([str(TESTS.parent), str(TESTS)])
+    done = subprocess.run(command, env={**os.environ, "PYTHONPATH": paths}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    for name, told in json.loads((tmp_path / "told.json").read_text()).items():
+        assert told["sharded"] == 1 and told["loss"][0] == pytest.approx(told["loss"][1], rel=1e-4)
+        assert same(weights(tmp_path / name), weights(tmp_path / f"{name}-alone"), tolerance=1e-4)
