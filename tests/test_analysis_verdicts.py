@@ -53,6 +53,12 @@ def test_every_level_needs_every_test_and_one_clear_failure_sinks_it():
     assert shown["level"] == "L1"  # the weakest part is the one that is shown
 
 
+def test_a_level_without_questions_decides_nothing():
+    for levels in (("L1",), ("L1", "L5")):
+        shown = judge([Claim("x", 5, "RL keeps the easiest.", "rl", levels=levels)], contrasts({"L5": (50, 1)})).iloc[0]
+        assert shown["verdict"] == "undecided" and shown["level"] == "a level without questions"
+
+
 def test_claim_of_less_and_of_length():
     assert verdict(Claim("x", 4, "worse", "rl", sign=-1), contrasts({"all": (-5, 1)})) == "holds"
     longer = Claim("x", 5, "ten times", "rl", measure="log_length", margin=math.log(10))

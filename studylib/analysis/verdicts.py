@@ -248,19 +248,19 @@ def _test(claim: Claim, contrasts: pd.DataFrame) -> dict:
 
 
 def _parts(claim: Claim, contrasts: pd.DataFrame) -> pd.DataFrame:
-    rows = contrasts[
+    known = contrasts[
         (contrasts["arm"] == claim.arm)
         & contrasts["against"].isin(claim.against)
-        & contrasts["level"].isin(claim.levels)
         & (contrasts["benchmark"] == ALL)
         & (contrasts["measure"] == claim.measure)
-    ].reset_index(drop=True)
-    if rows.empty:
+    ]
+    if known.empty:
         raise StudyError(f"The claim '{claim.id}' needs {claim.arm} against {claim.against}; contrast them first.")
+    rows = known[known["level"].isin(claim.levels)].reset_index(drop=True)
     empty = len(claim.against) * len(claim.levels) - len(rows)
     if empty:  # a level without questions can be tested by nothing, so it decides nothing
         unknown = dict.fromkeys(("estimate", "se", "df", "low", "high"), float("nan"))
-        return pd.DataFrame([{**rows.iloc[0].to_dict(), **unknown, "level": "a level without questions"}])
+        return pd.DataFrame([{**known.iloc[0].to_dict(), **unknown, "level": "a level without questions"}])
     return _steepness(rows, claim) if claim.steeper else rows
 
 
