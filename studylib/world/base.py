@@ -27,7 +27,11 @@ PICTURE = 16  # image tokens a picture
 VOCABULARY = 720
 MICRO_BATCH = 16
 VISION_CYCLES = [(600, 2e-3), (700, 1.5e-3), (450, 1.5e-3), (550, 1.5e-3)]  # steps, peak learning rate
-LANGUAGE_STEPS = 4500
+LANGUAGE = [  # steps, share of the peak learning rate at its start and its end, diet
+    (2000, 1.0, 1.0, diet.ACTS),
+    (4500, 1.0, 0.01, diet.WHOLE),
+    (1500, 0.5, 0.01, diet.LETTERS),
+]
 
 
 def corpus(count: int, seed: int) -> list[str]:
@@ -101,8 +105,8 @@ def train_vision(model, steps: int, seed: int, batch: int = 64, lr: float = 2e-3
 class Batches:
     """Endless batches of the diet, of like length; rendered exactly as the processor renders a chat."""
 
-    def __init__(self, tokenizer, seed: int, batch: int):
-        self.tokenizer, self.rng, self.batch = tokenizer, random.Random(seed), batch
+    def __init__(self, tokenizer, seed: int, batch: int, shares: dict[str, float] = diet.WHOLE):
+        self.tokenizer, self.rng, self.batch, self.shares = tokenizer, random.Random(seed), batch, shares
         encode = lambda text: tokenizer(text, add_special_tokens=False)["input_ids"]  # noqa: E731
         self.encode = encode
         self.image = encode("<|vision_start|>") + encode("<|image_pad|>") * PICTURE + encode("<|vision_end|>")
@@ -114,7 +118,7 @@ class Batches:
         self.pool: list[list] = []
 
     def _one(self) -> tuple:
-        example = diet.example(self.rng)
+        example = diet.example(self.rng, self.shares)
         picture = self.image if example.image else []
         prompt = self.user + picture + self.encode(example.question) + self.assistant
         return example.image, prompt, self.encode(example.response) + self.end
@@ -183,9 +187,13 @@ def optimizers(model) -> list[torch.optim.Optimizer]:
     ]
 
 
-def rate(step: int, steps: int) -> float:
-    """The share of the peak learning rate: 40 steps of warm-up, level for a third, then down to nearly nothing."""
-    return min(1.0, (step + 1) / 40) * min(1.0, max(0.02, (steps - step) / (steps * 0.65)))
+def rate(step: int) -> float:
+    """The share of the peak learning rate: 40 steps of warm-up, then linear within each stretch of LANGUAGE."""
+    for steps, start, end, _ in LANGUAGE:
+        if step < steps:
+            return min(1.0, (step + 1) / 40) * (start + (end - start) * step / steps)
+        step -= steps
+    return 0.0
 
 
 def accumulate(model, batch: dict, image_token: int) -> float:
@@ -198,8 +206,8 @@ def accumulate(model, batch: dict, image_token: int) -> float:
     return total
 
 
-def train_language(model, tokenizer, steps: int, seed: int, out: Path, batch: int = 64) -> None:
-    """Stage 2: instruction tuning on the diet, tower frozen; resumes from `out/language.pt`.
+def train_language(model, tokenizer, seed: int, out: Path, batch: int = 64) -> None:
+    """Stage 2: instruction tuning on the diets of LANGUAGE, tower frozen; resumes from `out/language.pt`.
 
     Micro-batches that fit the cache and plain attention are 1.7 times as fast here as whole batches and torch's
     fused attention, whose backward pass is slow on a CPU.
@@ -208,16 +216,19 @@ def train_language(model, tokenizer, steps: int, seed: int, out: Path, batch: in
     model.model.language_model.config._attn_implementation = "eager"
     weights = [p for p in model.parameters() if p.requires_grad]
     both, kept, first = optimizers(model), out / "language.pt", 0
-    schedules = [torch.optim.lr_scheduler.LambdaLR(o, lambda step: rate(step, steps)) for o in both]
+    schedules = [torch.optim.lr_scheduler.LambdaLR(o, rate) for o in both]
     if kept.exists():
         state = torch.load(kept)
         model.load_state_dict(state["model"])
         for thing, saved in zip([*both, *schedules], state["optimizers"], strict=True):
             thing.load_state_dict(saved)
         first = state["step"]
-    batches, image_token = Batches(tokenizer, seed + first, batch), model.config.image_token_id
+    total, image_token = sum(steps for steps, *_ in LANGUAGE), model.config.image_token_id
+    diets = [shares for steps, _, _, shares in LANGUAGE for _ in range(steps)]
+    batches = Batches(tokenizer, seed + first, batch)
     began, tokens, running = time.time(), 0, None
-    for step in range(first, steps):
+    for step in range(first, total):
+        batches.shares = diets[step]
         data = batches.next()
         loss = accumulate(model, data, image_token)
         torch.nn.utils.clip_grad_norm_(weights, 1.0)
@@ -229,8 +240,8 @@ def train_language(model, tokenizer, steps: int, seed: int, out: Path, batch: in
         running = loss if running is None else 0.98 * running + 0.02 * loss
         if step % 50 == 49:
             spent = time.time() - began
-            left = spent / (step + 1 - first) * (steps - step - 1) / 60
-            told = f"language {step + 1}/{steps} loss {running:.3f} {tokens / spent:.0f} tok/s"
+            left = spent / (step + 1 - first) * (total - step - 1) / 60
+            told = f"language {step + 1}/{total} loss {running:.3f} {tokens / spent:.0f} tok/s"
             print(f"{told} {left:.0f} min left", flush=True)
         if step % 200 == 199:
             states = [thing.state_dict() for thing in [*both, *schedules]]
@@ -253,7 +264,7 @@ def build(work: Path, out: Path, seed: int = 0) -> None:
             print(f"vision, cycle {cycle}: {train_vision(model, steps, seed + cycle, lr=lr)}", flush=True)
             torch.save(model.state_dict(), tower)
         model.load_state_dict(torch.load(tower))
-    train_language(model, tokenizer, LANGUAGE_STEPS, seed + 100, work)
+    train_language(model, tokenizer, seed + 100, work)
     save(model, tokenizer, out)
 
 

@@ -13,9 +13,19 @@ from studylib.world.scenes import GRID, PAINTS, SHAPES, draw, lines, reading
 from studylib.world.tasks import Task, told, with_choices
 from studylib.world.teachers import answer, conclusion, line_steps, one_pass, short
 
-SHARES = {
-    "short": 0.27, "instructed": 0.05, "told short": 0.04, "describe": 0.11, "line": 0.05, "part": 0.18,
-    "pass": 0.10, "told pass": 0.08, "chain": 0.05, "choose": 0.07,
+# What a stretch of the base's training is made of. Acts first: until letters are named and totals carried, whole
+# questions teach little. Then mostly whole questions; then the same with more letters and passes over the picture.
+ACTS = {
+    "short": 0.18, "instructed": 0.02, "told short": 0.06, "describe": 0.04, "line": 0.02, "part": 0.14,
+    "pass": 0.12, "told pass": 0.15, "chain": 0.12, "choose": 0.15,
+}  # fmt: skip
+WHOLE = {
+    "short": 0.32, "instructed": 0.05, "told short": 0.04, "describe": 0.05, "line": 0.02, "part": 0.13,
+    "pass": 0.16, "told pass": 0.10, "chain": 0.06, "choose": 0.07,
+}  # fmt: skip
+LETTERS = {
+    "short": 0.26, "instructed": 0.03, "told short": 0.03, "describe": 0.04, "part": 0.08,
+    "pass": 0.20, "told pass": 0.15, "chain": 0.03, "choose": 0.18,
 }  # fmt: skip
 
 
@@ -88,9 +98,9 @@ def _chain(rng: random.Random) -> tuple[str, str]:
     return f"{question}\nStep by step.", " ".join(steps)
 
 
-def example(rng: random.Random) -> Example:
+def example(rng: random.Random, shares: dict[str, float] = WHOLE) -> Example:
     """One question and its response, by the shares of the diet."""
-    kind = rng.choices(list(SHARES), list(SHARES.values()))[0]
+    kind = rng.choices(list(shares), list(shares.values()))[0]
     if kind == "chain":
         return Example(None, *_chain(rng))
     if kind in ("short", "instructed", "told short", "choose"):
