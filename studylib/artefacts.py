@@ -1,13 +1,16 @@
 """What stages leave in their folders and find in each other's: question rows, tables, models."""
 
 import json
+import os
+import re
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from studylib.params import Params
+from studylib.errors import StudyError
+from studylib.params import Model, Params
 from studylib.provenance import ROOT
 from studylib.runs import Run
 
@@ -35,9 +38,44 @@ def plain_rows(run: Run) -> list[dict]:
     return pyarrow.parquet.read_table(run.path / "questions.parquet").to_pylist()
 
 
-def base_path(params: Params) -> Path | str:
-    """The base model: a folder of the project where there is one, else a hub name."""
-    return ROOT / params.model.path if (ROOT / params.model.path).is_dir() else params.model.path
+def base_name(params: Params) -> Path | str:
+    """What the base model is called: a folder of the project where there is one, else its name on the hub."""
+    return _local(params.model) if _local(params.model).is_dir() else params.model.path
+
+
+def base_path(params: Params) -> Path:
+    """The folder of the base model."""
+    return model_folder(params.model, "model")
+
+
+def model_folder(model: Model, where: str) -> Path:
+    """A folder with a model: one of the project, else the pinned commit of the hub, weights in safetensors only.
+
+    where: the key of the params that errors name. Raises StudyError where the revision can move, or it cannot be had.
+    """
+    if _local(model).is_dir():
+        return _local(model)
+    if not re.fullmatch(r"[\w.-]+/[\w.-]+", model.path):
+        raise StudyError(f"{where}.path is {model.path!r}: no folder here, and no owner/name of the hub.")
+    from huggingface_hub import HfApi, snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    try:
+        if not re.fullmatch("[0-9a-f]{40}", model.revision or ""):
+            now = HfApi().model_info(model.path, revision=model.revision).sha
+            raise StudyError(f"{where}.revision is {model.revision!r}, which can move: pin the commit, now {now}.")
+        kinds = ["*.safetensors", "*.json", "*.jinja", "*.txt"]
+        return Path(snapshot_download(model.path, revision=model.revision, allow_patterns=kinds))
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        said = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise StudyError(
+            f"{where}: {model.path} at {model.revision} cannot be had from the hub ({said}): check path, revision (the "
+            "hash of a commit) and network, or set the path to a folder with the model."
+        ) from error
+
+
+def _local(model: Model) -> Path:
+    return ROOT / Path(os.path.expandvars(model.path)).expanduser()
 
 
 def checkpoints(run: Run) -> list[str]:

@@ -41,6 +41,7 @@ __all__ = [
     "Interleaved",
     "Lora",
     "Merging",
+    "Model",
     "Params",
     "Progressive",
     "Rl",
@@ -69,6 +70,7 @@ class Params(Section):
     judge: Judge | None = None
     hardware: Hardware | None = None
     launch: Launch | None = None
+    released: dict[str, Model] = {}
     arms: dict[str, list[ArmStage]]
     seeds: list[int] = Field(min_length=1)
     first_seed_only: list[str] = []
@@ -97,6 +99,7 @@ class Params(Section):
         for key, names, known in (
             ("data.training", self.data.training, list(self.data.benchmarks)),
             ("first_seed_only", self.first_seed_only, list(self.arms)),
+            ("released", list(self.released), list(self.arms)),
         ):
             for name in names:
                 if name not in known:

@@ -4,7 +4,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from studylib.artefacts import base_path
+from studylib.artefacts import base_name
 from studylib.errors import StudyError
 from studylib.hub import local_files
 from studylib.params import METHODS, ArmStage, Params
@@ -270,7 +270,7 @@ def ancestors(stage: Stage) -> list[Stage]:
 
 def base_identity(params: Params) -> str:
     """What the base is: the hash of its files, or its name and revision on the hub."""
-    path = base_path(params)
+    path = base_name(params)
     if not isinstance(path, Path):
         if params.model.revision is None:
             raise StudyError(

@@ -11,7 +11,7 @@ from typing import Any
 
 from studylib import gpu_memory
 from studylib.architecture import Architecture, architecture
-from studylib.artefacts import base_path
+from studylib.artefacts import base_name
 from studylib.errors import StudyError
 from studylib.gpu_memory import GIB, Memory
 from studylib.params import Hardware, Params
@@ -47,7 +47,7 @@ class Cost:
 
 def report(params: Params, plan: dict[str, Stage]) -> Iterator[str]:
     """Lines of the table, its totals, its assumptions. Raises StudyError at the end if the plan does not fit."""
-    hardware, arch = params.hardware, architecture(base_path(params))
+    hardware, arch = params.hardware, architecture(base_name(params))
     costs = {name: cost(params, node, arch) for name, node in plan.items()}
     yield f"{hardware.nodes} x {hardware.gpus} GPUs of {hardware.memory_gib:g} GiB; GiB a GPU, then of the whole stage"
     yield f"{'stage':28}{'weights':>9}{'grads':>7}{'optim':>7}{'activ':>7}{'cache':>7}{'sum':>7}" + (

@@ -29,7 +29,7 @@ CHAIN = {
 def base(tmp_path, monkeypatch):
     """A folder that passes for the base: the plan needs its hash, not its weights."""
     (tmp_path / "model.safetensors").write_bytes(b"weights")
-    monkeypatch.setattr("studylib.plan.base_path", lambda params: tmp_path)
+    monkeypatch.setattr("studylib.plan.base_name", lambda params: tmp_path)
 
 
 def plan(scale="mini", seed=1, overrides=None):
@@ -160,7 +160,7 @@ def test_eureka_needs_its_author():
 
 
 def test_missing_base_is_one_sentence(monkeypatch):
-    monkeypatch.setattr("studylib.plan.base_path", lambda params: params.model.path)
+    monkeypatch.setattr("studylib.plan.base_name", lambda params: params.model.path)
     with pytest.raises(StudyError, match="models/mini-base .*make base"):
         plan()
 
@@ -170,7 +170,7 @@ def test_planning_does_not_import_torch(tmp_path):
 import sys
 from pathlib import Path
 from studylib import plan, study
-plan.base_path = lambda params: Path({str(tmp_path)!r})
+plan.base_name = lambda params: Path({str(tmp_path)!r})
 study.Study("mini")
 print([module for module in ("torch", "datasets") if module in sys.modules])
 """

@@ -29,16 +29,19 @@ MERGES = {
 }
 
 
-def figure_1(gains: pd.DataFrame, published: pd.DataFrame, stamp: str) -> go.Figure:
+def figure_1(
+    gains: pd.DataFrame, published: pd.DataFrame, stamp: str, benchmarks: dict[str, str] = MIRRORED
+) -> go.Figure:
     """Gain of every method by level, a row of panels a benchmark: ours on the left, the paper's on the right.
 
     gains: difficulty.gains (points), of which the fair ones (against "B") and the base's own line are drawn, with
     intervals. published: published.published_gains, digitised and without any; the last row is their plain mean.
+    benchmarks: the name in the paper of each of ours.
     """
     means = published.groupby(["arm", "level"], sort=False)["estimate"].mean().reset_index().assign(benchmark=ALL)
     cells, theirs = gains[gains["level"] != ALL], pd.concat([published, means])
     fair, own = cells[cells["against"] == "B"], cells[(cells["arm"] == "base") & (cells["against"] == "A")]
-    arms, rows = in_order(list(fair["arm"].unique())), [*MIRRORED.items(), (ALL, ALL)]
+    arms, rows = in_order(list(fair["arm"].unique())), [*benchmarks.items(), (ALL, ALL)]
     titles = [f"{name.replace(ALL, 'All')}, {whose}" for row in rows for name, whose in zip(row, WHOSE, strict=True)]
     fig = make_subplots(
         len(rows), 2, subplot_titles=titles, shared_yaxes="rows", vertical_spacing=0.045, horizontal_spacing=0.03
