@@ -10,13 +10,15 @@ STUDYLIB = STUDY_MAKE_PID=$$PPID $(PY) -m studylib
 OF = --scale $(SCALE) --seed $(SEED)
 CHAPTERS := $(sort $(foreach name,$(notdir $(wildcard notebooks/[0-9][0-9]_*.ipynb)),chapter-$(firstword $(subst _, ,$(name)))))
 
-.PHONY: help setup study stages read test reference compare status plan base bench engine lab clean $(CHAPTERS)
+.PHONY: help setup study stages read test reference compare status plan levels export publish paper-dry-run base bench \
+  engine lab clean $(CHAPTERS)
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | awk -F ':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
 	@echo "make chapter-NN   one chapter: $(CHAPTERS)"
 	@echo "SCALE=smoke|mini|paper (now $(SCALE)), SEED=1, 2, ... (now $(SEED)); -j2 runs chapters side by side"
+	@echo "LAUNCH=slurm makes each stage a job of your cluster, arms side by side (launch.slurm of the params: its options)"
 
 setup: $(READY)  ## the environment in .venv
 
@@ -56,6 +58,19 @@ status: $(READY)  ## what is published, cut off, missing
 
 plan: $(READY)  ## every stage and what it needs
 	@$(STUDYLIB) plan $(OF)
+
+levels: $(READY)  ## difficulty levels anew from the base's own samples, published ones or not
+	@$(STUDYLIB) stage levels $(OF)
+
+export: $(READY)  ## results as VLMEvalKit and lm-evaluation-harness write them, in runs/SCALE/export (ARM="rl base": these)
+	@$(STUDYLIB) export $(ARM) $(OF)
+
+publish: $(READY)  ## weights, card and manifests of ARM="rl ..." for OWNER on the hub; sends nothing without PUSH=1
+	@$(STUDYLIB) publish $(or $(ARM),$(error name the arms: make publish ARM="rl sft_eureka" OWNER=you)) $(OF) \
+	  --owner $(or $(OWNER),$(error name the account on the hub: OWNER=you)) $(if $(filter 1,$(PUSH)),--push)
+
+paper-dry-run: $(READY)  ## every stage of params/paper.yaml on small things: two processes, FSDP2, vLLM, a judge
+	@$(STUDYLIB) dry-run
 
 base: $(READY)  ## rebuild the mini base (up to two hours)
 	$(PY) -m studylib.world.base

@@ -45,17 +45,27 @@ def stage(
     workers: Annotated[int | None, typer.Option(min=1, help="Processes side by side; one a core.")] = None,
     worker: Annotated[bool, typer.Option(hidden=True)] = False,
 ) -> None:
-    """Make stages, and what they need, unless they are published."""
-    from studylib import schedule
+    """Make stages, and what they need, unless they are published; with LAUNCH=slurm as jobs of a cluster."""
+    from studylib import schedule, slurm
     from studylib.study import reference_root
 
     study = _study(scale, seed, change)
     wanted, reference = [study.stage(name) for name in names], reference_root(scale)
-    if worker:
+    if os.environ.get("LAUNCH") == "slurm":
+        slurm.run(wanted, study.params, study.root, lambda node: _one_stage(node, study, change or []))
+    elif worker:
         schedule.work_through(wanted, study.params, study.root, reference)
     else:
         command = [sys.executable, "-m", "studylib", *sys.argv[1:], "--worker"]
         schedule.side_by_side(wanted, command, workers or schedule.worker_count(), study.root, reference)
+
+
+def _one_stage(node, study, changes: list[str]) -> list[str]:
+    """The command that makes one stage of the plan, which may be another seed's."""
+    seed = study.seed if node.seed is None else node.seed
+    asked = [word for change in changes for word in ("--set", change)]
+    command = [sys.executable, "-m", "studylib", "stage", node.name]
+    return [*command, "--scale", study.scale, "--seed", str(seed), *asked]
 
 
 @app.command()
@@ -135,6 +145,51 @@ def reference(scale: Scale = "mini", seed: Seed = 1) -> None:
     from studylib.reference import write_reference
 
     write_reference(_study(scale, seed))
+
+
+@app.command()
+def export(
+    arms: Annotated[list[str] | None, typer.Argument(help="Arms, or base; none: all that have results.")] = None,
+    scale: Scale = "mini",
+    seed: Seed = 1,
+) -> None:
+    """Write test results in the shapes of VLMEvalKit and lm-evaluation-harness, into runs/SCALE/export."""
+    from studylib.export import export as write
+
+    study = _study(scale, seed)
+    there = [name.removesuffix(".grades") for name in study.plan if name.endswith(".grades") and study.has(name)]
+    tested = [name for name in there if study.plan[f"{name}.grades"].inputs["questions"].name == "questions.test"]
+    for arm in arms or tested:
+        files = write(study, arm, study.root / "export")
+        print(f"{arm}: {len(files)} files in {study.root / 'export'}")
+
+
+@app.command()
+def publish(
+    arms: list[str],
+    owner: Annotated[str, typer.Option(help="The user or organisation on the hub.")],
+    scale: Scale = "mini",
+    seed: Seed = 1,
+    push: Annotated[bool, typer.Option("--push", help="Really send it; without, only say what would be sent.")] = False,
+) -> None:
+    """Put weights, card and manifests of trained arms into runs/SCALE/publish, and on the hub if told to."""
+    from studylib.cards import assemble
+    from studylib.publish import push as send
+    from studylib.publish import refuse_secrets
+
+    study = _study(scale, seed)
+    for arm in arms:
+        folder = assemble(study, arm, study.root / "publish", owner)
+        refuse_secrets(folder)
+        if push:
+            print(f"{arm}: {send(folder, f'{owner}/{folder.name}')}")
+            continue
+        files = [file for file in folder.rglob("*") if file.is_file()]
+        size = sum(file.stat().st_size for file in files) / 2**20
+        print(
+            f"{arm}: {len(files)} files, {size:.1f} MiB in {folder}; "
+            f"{owner}/{folder.name} was not touched: PUSH=1 sends them."
+        )
 
 
 @app.command()

@@ -116,7 +116,7 @@ def _refuse_failure(pool: list[tuple[subprocess.Popen, IO[str]]]) -> None:
     for process, errors in pool:
         if process.poll():
             errors.seek(0)
-            raise StudyError(_reason(errors.read()))
+            raise StudyError(reason_of(errors.read().splitlines()))
 
 
 def _standing(todo: list[Stage], root: Path, reference: Path, workers: int, spent: float) -> str:
@@ -129,8 +129,9 @@ def _standing(todo: list[Stage], root: Path, reference: Path, workers: int, spen
     return f"{len(todo) - len(left)} of {len(todo)} stages done, about {left_cost * pace / 60:.0f} min left"
 
 
-def _reason(stderr: str) -> str:
-    lines = [line for line in stderr.splitlines() if line.strip()]
+def reason_of(said: list[str]) -> str:
+    """Why a stage stopped: the last error that it named itself, else its last lines."""
+    lines = [line for line in said if line.strip()]
     own = [line.removeprefix("Error: ") for line in lines if line.startswith("Error: ")]
     return own[-1] if own else "a stage stopped: " + ("\n".join(lines[-15:]) or "no word (killed?)")
 
