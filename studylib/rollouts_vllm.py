@@ -7,6 +7,7 @@ of a picture itself, and twice where they come expanded (TRL issues 6294 and 640
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Sequence
 from itertools import groupby
 from typing import Any
@@ -42,6 +43,9 @@ def engine_arguments(params: Params, stage: Stage) -> dict[str, Any]:
 
 def _settle_engine() -> None:
     """What TRL does not hand to its engine: bfloat16 whatever the saved weights are, and one CPU's needs."""
+    # Read when vLLM is imported, which TRL does: the engine lives in this process, where its weights can be set.
+    os.environ |= {"VLLM_ENABLE_V1_MULTIPROCESSING": "0", "VLLM_LOGGING_LEVEL": "ERROR"}
+    os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")
     from trl.generation import vllm_generation
 
     gpu = torch.cuda.is_available()

@@ -1,0 +1,59 @@
+"""The dry run swaps the model, the data and the sizes of the paper's study, and nothing else."""
+
+import httpx
+import pytest
+
+from studylib import dry_run, hub
+from studylib.as_published import LEVEL_COLUMN, write_published
+from studylib.data import mini_rows
+from studylib.params import load_params
+from studylib.study import Study
+
+WORLD = {"data.train": 6, "data.text_traces": 3, "data.validation": 1, "data.test": 2}
+
+
+@pytest.fixture
+def study(tmp_path, monkeypatch):
+    monkeypatch.setattr(dry_run, "FOLDER", tmp_path)
+    monkeypatch.setattr(dry_run, "WORLD", WORLD)
+    return Study("paper", 1, dry_run.small("http://localhost:1/v1"))
+
+
+def test_every_stage_of_the_paper_is_there_and_every_arm_is_what_it_was(study):
+    real = Study("paper", 1)
+    assert set(study.plan) == set(real.plan)
+    for arm, stages in real.params.arms.items():
+        for small, full in zip(study.params.arms[arm], stages, strict=True):
+            assert (small.method, small.data, small.start) == (full.method, full.data, full.start)
+            if full.rl:
+                assert (small.rl.beta, small.rl.lr, small.rl.mini_batches) == (full.rl.beta, full.rl.lr, 2)
+                assert small.rl.max_new_tokens < 100
+            assert small.interleaved == full.interleaved and small.progressive == full.progressive
+    assert study.params.launch.sharding == "fsdp2" and study.params.judge.model == "local"
+
+
+def test_the_mini_world_comes_back_from_the_files_of_the_published_sets(study):
+    """Questions, choices and answers survive the way through the columns of each benchmark."""
+    ours = mini_rows(load_params("smoke", WORLD), "test")
+    read = hub.load_questions(study.params, "test")
+    assert len(read) == len(ours) == 10 and set(read["level"]) == {"L1", "L2"}
+    for row, original in zip(read, ours, strict=True):
+        assert row["question"].removeprefix("[picture] ") == original["question"]
+        assert (row["answer"], row["choices"]) == (original["answer"], original["choices"]), row["id"]
+        assert len(row["images"]) == 1
+    traces = hub.load_traces(study.params, "careful")
+    assert len(traces) == 3 and traces[0]["trace"].startswith("<think> ") and "\\boxed{" in traces[0]["trace"]
+
+
+def test_levels_must_be_named_as_on_the_hub(tmp_path):
+    sets = write_published(load_params("smoke", WORLD), tmp_path)["data.benchmarks"]
+    assert {told["level_column"] for told in sets.values()} == {LEVEL_COLUMN}
+
+
+def test_the_judge_is_a_server_of_its_own():
+    with dry_run.judge_server() as address:
+        body = {"model": "local", "messages": [{"role": "user", "content": "?"}]}
+        told = httpx.post(f"{address}/chat/completions", json=body).json()
+    assert '"verdict": "wrong"' in told["choices"][0]["message"]["content"]
+    with pytest.raises(httpx.ConnectError):
+        httpx.post(f"{address}/chat/completions", json=body)
