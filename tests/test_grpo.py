@@ -77,9 +77,7 @@ def plain_logps(model, processor, row, said: torch.Tensor) -> torch.Tensor:
     return told.gather(-1, said[:, None])[:, 0]
 
 
-def test_advantage_is_the_reward_against_its_groups_mean_and_deviation(
-    tiny_base, rows, tmp_path, monkeypatch
-):
+def test_advantage_is_the_reward_against_its_groups_mean_and_deviation(tiny_base, rows, tmp_path, monkeypatch):
     # Row 0: rewards 1, 1, 0, 0; row 3: all alike.
     told = {0: iter([1.0, 1.0, 0.0, 0.0]), 3: iter([1.0] * 4)}
     monkeypatch.setattr(grpo, "accuracy", lambda row, *_: next(told[rows.index(row)]))
@@ -145,9 +143,7 @@ def test_mini_batches_are_whole_groups_and_the_second_one_is_off_policy(tiny_bas
     assert trainer._metrics["train"]["clip_ratio/region_mean"][1] > 0
 
 
-def test_three_steps_of_grpo_log_what_the_study_reads_and_publish_loadable_models(
-    tiny_base, rows, tmp_path, lenient
-):
+def test_three_steps_of_grpo_log_what_the_study_reads_and_publish_loadable_models(tiny_base, rows, tmp_path, lenient):
     told = train_grpo(tiny_base, rows, tmp_path, config=CONFIG, seed=0)
     assert told["checkpoints"] == ["step-2", "step-3"] and not (tmp_path / "resume").exists()
     log = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]

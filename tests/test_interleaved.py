@@ -80,9 +80,7 @@ def test_all_failed_with_weight_one_is_sft(tiny_base, rows, tmp_path, monkeypatc
     traces = Traces(model, processor, rows[:2])
     from test_sft import CONFIG as SFT
 
-    sft = TraceTrainer(
-        model=model, args=sft_arguments(SFT, tmp_path, 2, 0), processing_class=processor, traces=traces
-    )
+    sft = TraceTrainer(model=model, args=sft_arguments(SFT, tmp_path, 2, 0), processing_class=processor, traces=traces)
     expected = sft.compute_loss(model, traces.collate([{"row": 0}, {"row": 1}]))
     torch.testing.assert_close(loss, expected, rtol=1e-5, atol=1e-6)
     torch.testing.assert_close(gradient(loss, ours.model), gradient(expected, model), rtol=1e-3, atol=1e-6)
@@ -99,9 +97,7 @@ def test_a_question_that_fails_in_accuracy_is_taught_even_if_its_format_earned_s
     assert batch["taught"].tolist() == [True, False, False, False] * 2
 
 
-def test_everywhere_teaches_all_and_keeps_the_rl_loss_of_those_that_did_not_fail(
-    tiny_base, rows, tmp_path, some_fail
-):
+def test_everywhere_teaches_all_and_keeps_the_rl_loss_of_those_that_did_not_fail(tiny_base, rows, tmp_path, some_fail):
     ours = trainer_of(InterleavedTrainer, tiny_base, rows, tmp_path, weight=1.0, everywhere=True)
     batch = generated(ours, [0, 1, 3, 2])
     assert batch["taught"].view(4, 4).sum(1).tolist() == [1, 1, 1, 1]

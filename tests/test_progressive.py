@@ -48,14 +48,10 @@ def test_without_prefixes_it_is_plain_grpo(tiny_base, rows, tmp_path):
     assert torch.equal(first["completion_ids"], second["completion_ids"])
     losses = ours.compute_loss(ours.model, first), plain.compute_loss(plain.model, second)
     torch.testing.assert_close(*losses, rtol=0, atol=0)
-    torch.testing.assert_close(
-        gradient(losses[0], ours.model), gradient(losses[1], plain.model), rtol=0, atol=0
-    )
+    torch.testing.assert_close(gradient(losses[0], ours.model), gradient(losses[1], plain.model), rtol=0, atol=0)
 
 
-def test_generation_starts_after_the_prefix_and_only_own_tokens_are_rolled_out(
-    tiny_base, rows, tmp_path, monkeypatch
-):
+def test_generation_starts_after_the_prefix_and_only_own_tokens_are_rolled_out(tiny_base, rows, tmp_path, monkeypatch):
     seen = []
     original = rollouts.decode
 
@@ -69,9 +65,7 @@ def test_generation_starts_after_the_prefix_and_only_own_tokens_are_rolled_out(
     tokenizer, prefix = ours.processing_class.tokenizer, cut(rows[0]["trace"], 1.0)
     asked = [tokenizer.decode(ids[mask.bool()]) for ids, mask in
              zip(seen[0]["input_ids"], seen[0]["attention_mask"], strict=True)]  # fmt: skip
-    assert asked[0].endswith(f"<|im_start|>assistant\n{prefix}") and asked[1].endswith(
-        "<|im_start|>assistant\n"
-    )
+    assert asked[0].endswith(f"<|im_start|>assistant\n{prefix}") and asked[1].endswith("<|im_start|>assistant\n")
     assert asked[0].count("<|image_pad|>") == 16
     assert batch["completion_ids"].shape[1] <= CONFIG.max_new_tokens
     assert not torch.isin(batch["completion_ids"], torch.tensor(ours.suppressed[1:])).any()
@@ -129,9 +123,7 @@ def test_a_prefix_is_trained_on_once_more_than_it_is_read(tiny_base, rows, tmp_p
 
 def test_micro_batches_do_not_change_the_update(tiny_base, rows, tmp_path):
     def updated(micro: int) -> dict:
-        trainer = trainer_of(
-            ProgressiveTrainer, tiny_base, rows, tmp_path / str(micro), micro, weight=0.2, **SCHEDULE
-        )
+        trainer = trainer_of(ProgressiveTrainer, tiny_base, rows, tmp_path / str(micro), micro, weight=0.2, **SCHEDULE)
         trainer.train()
         return trainer.model.state_dict()
 

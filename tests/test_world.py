@@ -7,9 +7,11 @@ import re
 
 import pytest
 
+from studylib.data import mini_rows
+from studylib.params import load_params
 from studylib.world import teachers
 from studylib.world.benchmarks import KINDS
-from studylib.world.questions import benchmark_rows, digest, task_of
+from studylib.world.questions import TEST_DIGESTS, benchmark_rows, digest, task_of
 from studylib.world.scenes import SHAPES, draw
 from studylib.world.tasks import Task
 
@@ -119,3 +121,15 @@ def test_a_picture_is_112_pixels_square_and_drawn_the_same_twice():
         [task] = tasks(benchmark, kind, 1)
         assert draw(task.scene).size == (112, 112)
         assert draw(task.scene).tobytes() == draw(task.scene).tobytes()
+
+
+def test_the_test_questions_at_mini_are_those_that_were_frozen():
+    rows = mini_rows(load_params("mini"), "test")
+    found = {name: digest([row for row in rows if row["benchmark"] == name]) for name in TEST_DIGESTS}
+    assert found == TEST_DIGESTS
+
+
+def test_a_question_told_in_words_says_which_figure_it_is_about():
+    rows = [row for row in benchmark_rows("MiniVerse", {"test": 30, "validation": 0, "train": 0}, 5, "test")]
+    assert {row["version"] for row in rows} == {"text-rich", "text-lite", "vision-only"}
+    assert all(row["telling"].endswith(("?", ".")) and len(row["telling"].split(". ")[-1]) > 15 for row in rows)

@@ -146,7 +146,7 @@ def pack(prompts: Sequence[Prompt], groups: Sequence[Sequence[Sequence[int]]], p
     if any(len(responses) > 1 for responses in groups):
         segment = pad_sequence(segments, batch_first=True, padding_value=-1)
         seen = (segment[:, None] == 0) | (segment[:, None] == segment[:, :, None])
-        batch["attention_mask"] = seen.tril()[:, None]
+        batch["attention_mask"] = torch.zeros(seen.shape).masked_fill(~seen.tril(), -torch.inf)[:, None]
     return batch | {"places": _places(spans, batch["input_ids"].shape[1])}
 
 

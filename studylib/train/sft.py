@@ -17,7 +17,7 @@ from studylib.models import add_lora, freeze_vision, load_model, load_processor
 from studylib.params import Sft
 from studylib.train import loop
 from studylib.train.encode import Prompts, forward_inputs, language_base, pack
-from studylib.train.heads import light_head
+from studylib.train.heads import light_head, plain_attention
 
 LOGGED = {
     "loss": "loss",
@@ -190,6 +190,7 @@ def train_sft(
     processor = load_processor(model_path)
     model = load_model(model_path)
     freeze_vision(model)
+    plain_attention(model)
     traces = Traces(model, processor, rows, instruct)
     if config.lora is not None:
         torch.manual_seed(seed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
 from dataclasses import dataclass
 
@@ -9,6 +10,7 @@ from PIL import Image
 
 from studylib.prompts import INSTRUCTION
 from studylib.world.benchmarks import KINDS
+from studylib.world.questions import VERSIONS, question_text
 from studylib.world.scenes import GRID, PAINTS, SHAPES, draw, lines, reading
 from studylib.world.tasks import Task, told, with_choices
 from studylib.world.teachers import answer, conclusion, line_steps, one_pass, short
@@ -50,9 +52,9 @@ def any_task(rng: random.Random) -> Task:
 
 
 def asked(task: Task, rng: random.Random | None = None) -> str:
-    """The question with what is given in words (always for a text-rich version; in the diet, sometimes)."""
-    given = task.given if task.version == "text-rich" or (rng and rng.random() < 0.34) else ""
-    return with_choices(f"{given} {task.question}".strip(), task.choices)
+    """The question; with a generator in any version of MiniVerse, from all in words to the picture alone."""
+    version = rng.choice(VERSIONS["MiniVerse"]) if rng and task.given else "text-lite"
+    return question_text(dataclasses.replace(task, version=version))
 
 
 def _part(task: Task, rng: random.Random) -> tuple[str, str]:
@@ -105,14 +107,14 @@ def example(rng: random.Random, shares: dict[str, float] = WHOLE) -> Example:
         return Example(None, *_chain(rng))
     if kind in ("short", "instructed", "told short", "choose"):
         task = easy_task(rng)
-        question = asked(task, rng)
         if kind == "choose":
             while not task.choices:
                 task = easy_task(rng)
             question = with_choices(f"Choose {task.value}.", task.choices)
             return Example(None, question, f"{task.value} is ({task.letter}). The answer is {task.letter}.")
         if kind == "told short":
-            return Example(None, f"{told(task)} {question}", short(task))
+            return Example(None, f"{told(task)} {asked(task)}", short(task))
+        question = asked(task, rng)
         if kind == "instructed":
             return Example(draw(task.scene), f"{question}\n{INSTRUCTION}", short(task, instructed=True))
         return Example(draw(task.scene), question, short(task))
