@@ -71,6 +71,7 @@ publish: $(READY)  ## weights, card and manifests of ARM="rl ..." for OWNER on t
 
 paper-dry-run: $(READY)  ## every stage of params/paper.yaml on small things: two processes, FSDP2, vLLM, a judge
 	@$(STUDYLIB) dry-run
+	$(PY) -m pytest -q tests/test_launch.py tests/test_weight_sync.py -k "sharded or engines"
 
 base: $(READY)  ## rebuild the mini base (up to two hours)
 	$(PY) -m studylib.world.base
