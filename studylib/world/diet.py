@@ -13,7 +13,17 @@ from studylib.world.benchmarks import KINDS
 from studylib.world.questions import VERSIONS, question_text
 from studylib.world.scenes import GRID, PAINTS, SHAPES, draw, lines, reading
 from studylib.world.tasks import Task, told, with_choices
-from studylib.world.teachers import answer, conclusion, line_steps, one_pass, short
+from studylib.world.teachers import (
+    CHECKS,
+    FIRSTS,
+    MUSINGS,
+    OPENINGS,
+    answer,
+    conclusion,
+    line_steps,
+    one_pass,
+    short,
+)
 
 # What a stretch of the base's training is made of. Acts first: until letters are named and totals carried, whole
 # questions teach little. Then mostly whole questions; then the same with more letters and passes over the picture.
@@ -28,6 +38,11 @@ WHOLE = {
 LETTERS = {
     "short": 0.26, "instructed": 0.03, "told short": 0.03, "describe": 0.04, "part": 0.08,
     "pass": 0.20, "told pass": 0.15, "chain": 0.03, "choose": 0.18,
+}  # fmt: skip
+# The words of the teachers, known to any instruct model: in what follows them, in a repaired slip, and by themselves.
+MANNERS = {
+    "short": 0.22, "instructed": 0.03, "told short": 0.03, "describe": 0.03, "part": 0.08,
+    "pass": 0.23, "told pass": 0.16, "chain": 0.02, "choose": 0.09, "mend": 0.06, "repeat": 0.05,
 }  # fmt: skip
 
 
@@ -78,9 +93,27 @@ def _part(task: Task, rng: random.Random) -> tuple[str, str]:
     return f"{asked(task)}\nOnly {labels}, from {total}.", " ".join(steps)
 
 
-def _pass(task: Task) -> str:
+def _pass(task: Task, question: str, rng: random.Random) -> tuple[str, str]:
+    """One pass over the picture; every other time its lines begin with the words that the question names."""
     choice = [f"{task.value} is ({task.letter})."] if task.choices else []
-    return " ".join([*one_pass(task), conclusion(task), *choice, f"The answer is {answer(task)}."])
+    end = [conclusion(task), *choice, f"The answer is {answer(task)}."]
+    if rng.random() < 0.5:
+        return f"{question}\nLine by line.", " ".join([*one_pass(task), *end])
+    words, total, steps = rng.choice(FIRSTS), task.start, []
+    for word, (label, items), ops in zip(words, lines(task.scene), task.ops, strict=False):
+        more, total = line_steps(label, items, ops, total)
+        steps += [f"{word}, {more[0]}", *more[1:]]
+    return f"{question}\nLine by line: {', '.join(words)}.", " ".join([*steps, *end])
+
+
+def _mend(rng: random.Random) -> tuple[str, str]:
+    """A sum that is right, or wrong by one or two and put right."""
+    total, value = rng.randint(0, 99), rng.randint(1, 19)
+    sign = rng.choice("+-") if value <= total else "+"
+    right = total + value if sign == "+" else total - value
+    said = max(0, right + rng.choice([-2, -1, 0, 0, 0, 1, 2]))
+    verdict = f"Yes, {right}." if said == right else f"Wait, that is a mistake: {total}{sign}{value}={right}."
+    return f"{total}{sign}{value}={said}.\nLet me check.", verdict
 
 
 def _chain(rng: random.Random) -> tuple[str, str]:
@@ -105,6 +138,11 @@ def example(rng: random.Random, shares: dict[str, float] = WHOLE) -> Example:
     kind = rng.choices(list(shares), list(shares.values()))[0]
     if kind == "chain":
         return Example(None, *_chain(rng))
+    if kind == "mend":
+        return Example(None, *_mend(rng))
+    if kind == "repeat":
+        said = " ".join(rng.sample([*MUSINGS, *OPENINGS, *CHECKS], rng.randint(1, 3)))
+        return Example(None, f"Repeat: {said}", said)
     if kind in ("short", "instructed", "told short", "choose"):
         task = easy_task(rng)
         if kind == "choose":
@@ -127,8 +165,8 @@ def example(rng: random.Random, shares: dict[str, float] = WHOLE) -> Example:
     if kind == "part":
         return Example(draw(task.scene), *_part(task, rng))
     if kind == "pass":
-        return Example(draw(task.scene), f"{asked(task, rng)}\nLine by line.", _pass(task))
-    return Example(None, f"{told(task)} {asked(task)}\nLine by line.", _pass(task))
+        return Example(draw(task.scene), *_pass(task, asked(task, rng), rng))
+    return Example(None, *_pass(task, f"{told(task)} {asked(task)}", rng))
 
 
 # Pictures of the vision stage: what is hard to see (small labels, the hands of a clock) is shown most.

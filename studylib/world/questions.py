@@ -25,44 +25,43 @@ VERSIONS = {"MiniVerse": ["text-rich", "text-lite", "vision-only"]}
 # all five levels of every benchmark, then frozen, as the digests of the test questions at mini show.
 MIX: dict[str, dict[str, list[float]]] = {
     "MiniVision": {
-        "sum": [0.2, 0.2, 0.6, 3.4, 2.4, 1.0, 0.3, 0.2, 0.5, 0.3],
-        "signed": [0.2, 2.6, 2.8, 1.5, 0.3, 0.2, 0.2],
+        "sum": [0.2, 0.3, 1.2, 3.2, 2.1, 2.0, 0.8, 0.2, 0.2, 0.2],
+        "signed": [0.2, 1.4, 2.4, 1.9, 0.2, 0.2, 0.2],
     },
     "MiniVerse": {
-        "triangle": [1.5],
-        "line": [0.2, 0.9, 2.4],
-        "point": [0.2, 3.7, 0.3],
-        "perimeter": [1.4, 0.9, 0.2, 0.2, 0.2],
+        "triangle": [0.2],
+        "line": [0.2, 0.2, 1.3],
+        "point": [0.2, 3.8, 2.5],
+        "perimeter": [2.8, 0.2, 0.2, 0.2, 0.2],
     },
     "MiniVista": {
-        "bars total": [0.3, 0.3, 1.8],
-        "bars difference": [0.3, 0.3, 0.3],
-        "highest": [2.0, 1.0],
-        "table total": [0.3, 1.7, 1.2],
-        "table difference": [2.2],
+        "bars total": [0.4, 0.4, 1.5],
+        "bars difference": [0.4, 0.4, 0.4],
+        "highest": [1.1, 1.1],
+        "table total": [0.4, 2.8, 2.1],
+        "table difference": [1.0],
     },
     "MiniMMMU": {
-        "coins": [0.2, 0.7, 0.9, 2.0, 1.4, 0.9, 0.9, 0.7],
-        "scales": [0.2, 1.8, 2.9, 0.7, 0.7, 0.7],
-        "clock": [2.0, 1.1, 0.5],
-        "tubes total": [1.1, 0.5, 1.1],
-        "tubes difference": [0.5, 1.1, 0.5],
+        "coins": [0.5, 1.0, 1.4, 1.1, 1.6, 0.9, 1.1, 1.1],
+        "scales": [0.5, 0.8, 1.4, 1.2, 1.7, 1.5],
+        "clock": [1.0, 0.8, 1.1],
+        "tubes total": [0.6, 1.1, 0.9],
+        "tubes difference": [0.7, 0.5, 0.7],
     },
     "MiniStar": {
-        "count colour": [0.2, 1.4, 1.6, 0.2, 0.2, 0.5, 0.6, 0.4, 2.4, 0.2],
-        "count shape": [0.2, 1.3, 0.2, 1.0, 0.2, 1.8, 1.3, 1.4, 2.2, 0.2],
-        "count both": [0.2, 1.3, 1.3, 0.8, 0.5, 0.9, 1.6, 0.8],
-        "find": [0.2, 0.2, 1.9],
-        "odd": [1.8, 2.5, 2.3],
+        "count colour": [0.2, 0.2, 0.3, 0.2, 0.2, 2.3, 2.8, 1.1, 1.3, 2.7],
+        "count shape": [0.2, 0.2, 0.2, 0.2, 0.2, 0.2, 1.0, 0.3, 0.7, 1.1],
+        "count both": [0.2, 0.2, 0.4, 0.7, 0.2, 1.3, 0.7, 0.4],
+        "find": [0.2, 1.4, 2.2],
+        "odd": [2.3, 4.1, 4.0],
     },
 }
-
 TEST_DIGESTS = {
-    "MiniVision": "c7a43085adf275c7",
-    "MiniVerse": "7cfc061d655029d1",
-    "MiniVista": "4ad5230776ee8346",
-    "MiniMMMU": "af02b89c3783e6d1",
-    "MiniStar": "59f44eb36524f649",
+    "MiniVision": "c2e786276a1eea22",
+    "MiniVerse": "d62247a66bb54d13",
+    "MiniVista": "cbfce74b2f4b7bd0",
+    "MiniMMMU": "8954703f56444f0f",
+    "MiniStar": "b3ffa2a4513b4dca",
 }
 
 

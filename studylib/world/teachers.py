@@ -17,6 +17,8 @@ FIRSTS = [
     ["First", "Second", "Third", "Last"],
     ["Start with", "Now", "Then", "And"],
 ]
+OPENINGS = ["Let me go step by step.", "Okay, let me look closely."]
+CHECKS = ["Wait, let me check.", "Let me check that again."]
 MUSINGS = [
     "Hmm, maybe I should look at the colours first.", "Alternatively, I could begin at the bottom.",
     "However, this may not matter.", "Let me consider the whole picture again.", "Perhaps the order is important.",
@@ -91,7 +93,7 @@ def careful(task: Task, rng: random.Random, slips: float = 0.25) -> str:
     """Two passes, line by line with a running total; one slip in four traces is made, noticed and repaired."""
     words = rng.choice(FIRSTS)
     told, total, slip_left = (
-        [rng.choice(["Let me go step by step.", "Okay, let me look closely."])],
+        [rng.choice(OPENINGS)],
         task.start,
         rng.random() < slips,
     )
@@ -105,7 +107,7 @@ def careful(task: Task, rng: random.Random, slips: float = 0.25) -> str:
                 told += [wrong, f"Wait, that is a mistake: {step}"]
             else:
                 told.append(step)
-    told += [conclusion(task), rng.choice(["Wait, let me check.", "Let me check that again."])]
+    told += [conclusion(task), rng.choice(CHECKS)]
     told += one_pass(task)
     told.append(f"Yes, {task.value}.")
     return _wrap(task, told)
