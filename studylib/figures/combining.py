@@ -76,8 +76,9 @@ def losses_by_step(shares: pd.DataFrame, stamp: str, window: int = 5) -> go.Figu
 def prefixes(schedule: pd.DataFrame, log: pd.DataFrame, stamp: str) -> go.Figure:
     """The schedule of the prefixes as planned (line) and as logged (dots), and what came of it.
 
-    schedule: columns step, prefix_share. log: of one arm, with the columns of PREFIX_PANELS.
+    schedule: columns step, prefix_share. log: of one arm; where no question ever had a prefix it tells no length.
     """
+    log = log.reindex(columns=["arm", "step", *PREFIX_PANELS]).astype(dict.fromkeys(PREFIX_PANELS, float))
     fig = make_subplots(1, len(PREFIX_PANELS), subplot_titles=list(PREFIX_PANELS.values()), horizontal_spacing=0.09)
     planned = go.Scatter(
         x=schedule["step"],

@@ -29,9 +29,10 @@ MICRO_BATCH = 16
 VISION_CYCLES = [(600, 2e-3), (700, 1.5e-3), (450, 1.5e-3), (550, 1.5e-3)]  # steps, peak learning rate
 LANGUAGE = [  # steps, share of the peak learning rate at its start and its end, diet
     (1000, 1.0, 1.0, diet.ACTS),
-    (3200, 1.0, 0.01, diet.WHOLE),
-    (900, 0.5, 0.01, diet.LETTERS),
-    (900, 0.5, 0.01, diet.MANNERS),
+    (3000, 1.0, 0.01, diet.WHOLE),
+    (800, 0.5, 0.01, diet.LETTERS),
+    (800, 0.5, 0.01, diet.MANNERS),
+    (800, 0.5, 0.01, diet.BOXES),
 ]
 
 

@@ -44,6 +44,12 @@ MANNERS = {
     "short": 0.22, "instructed": 0.03, "told short": 0.03, "describe": 0.03, "part": 0.08,
     "pass": 0.23, "told pass": 0.16, "chain": 0.02, "choose": 0.09, "mend": 0.06, "repeat": 0.05,
 }  # fmt: skip
+# The arms' format as well known as the base's own: a base that loses what it knows when asked for a box would make
+# every arm look better or worse for its instruction alone.
+BOXES = {
+    "short": 0.20, "instructed": 0.22, "told short": 0.03, "describe": 0.03, "part": 0.06,
+    "pass": 0.18, "told pass": 0.10, "choose": 0.12, "mend": 0.04, "repeat": 0.02,
+}  # fmt: skip
 
 
 @dataclass
@@ -149,7 +155,10 @@ def example(rng: random.Random, shares: dict[str, float] = WHOLE) -> Example:
             while not task.choices:
                 task = easy_task(rng)
             question = with_choices(f"Choose {task.value}.", task.choices)
-            return Example(None, question, f"{task.value} is ({task.letter}). The answer is {task.letter}.")
+            found = f"{task.value} is ({task.letter})."
+            if rng.random() < 0.4:
+                return Example(None, f"{question}\n{INSTRUCTION}", f"<think>{found}</think>\\boxed{{{task.letter}}}")
+            return Example(None, question, f"{found} The answer is {task.letter}.")
         if kind == "told short":
             return Example(None, f"{told(task)} {asked(task)}", short(task))
         question = asked(task, rng)
