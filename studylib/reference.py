@@ -36,9 +36,17 @@ def write_reference(study: Study) -> None:
     shutil.rmtree(target / "tables", ignore_errors=True)
     for name, run in executed:
         (target / "chapters").mkdir(parents=True, exist_ok=True)
-        shutil.copy(run.path / f"{name}.ipynb", target / "chapters")
+        _copy_chapter(run.path / f"{name}.ipynb", target / "chapters" / f"{name}.ipynb")
         if (run.path / "tables").exists():
             shutil.copytree(run.path / "tables", target / "tables" / name)
+
+
+def _copy_chapter(executed: Path, target: Path) -> None:
+    """The executed notebook without the places where this machine keeps it, which papermill notes."""
+    notebook = json.loads(executed.read_text())
+    for place in ("input_path", "output_path"):
+        notebook["metadata"]["papermill"].pop(place, None)
+    target.write_text(json.dumps(notebook, indent=1, ensure_ascii=False) + "\n")
 
 
 def _copy(run: Run, target: Path) -> None:
