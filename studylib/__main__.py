@@ -18,7 +18,7 @@ Seed = Annotated[int, typer.Option(help="The training seed.")]
 @app.callback()
 def _under_make() -> None:
     if "STUDY_MAKE_PID" in os.environ:
-        from studylib.chapters import die_with
+        from studylib.launch import die_with
 
         die_with(int(os.environ["STUDY_MAKE_PID"]))
 

@@ -2,17 +2,16 @@
 
 import json
 import os
-import re
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from studylib.errors import StudyError
 from studylib.params import Model, Params
 from studylib.provenance import ROOT
 from studylib.runs import Run
+from studylib.snapshots import snapshot
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -55,23 +54,7 @@ def model_folder(model: Model, where: str) -> Path:
     """
     if _local(model).is_dir():
         return _local(model)
-    if not re.fullmatch(r"[\w.-]+/[\w.-]+", model.path):
-        raise StudyError(f"{where}.path is {model.path!r}: no folder here, and no owner/name of the hub.")
-    from huggingface_hub import HfApi, snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-
-    try:
-        if not re.fullmatch("[0-9a-f]{40}", model.revision or ""):
-            now = HfApi().model_info(model.path, revision=model.revision).sha
-            raise StudyError(f"{where}.revision is {model.revision!r}, which can move: pin the commit, now {now}.")
-        kinds = ["*.safetensors", "*.json", "*.jinja", "*.txt"]
-        return Path(snapshot_download(model.path, revision=model.revision, allow_patterns=kinds))
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        said = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise StudyError(
-            f"{where}: {model.path} at {model.revision} cannot be had from the hub ({said}): check path, revision (the "
-            "hash of a commit) and network, or set the path to a folder with the model."
-        ) from error
+    return snapshot(model.path, model.revision, "model", where, "path")
 
 
 def _local(model: Model) -> Path:

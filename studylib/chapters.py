@@ -9,8 +9,6 @@ import threading
 import time
 from pathlib import Path
 
-import psutil
-
 from studylib import runs
 from studylib.errors import StudyError
 from studylib.locks import exclusive
@@ -189,16 +187,3 @@ def read_chapters(study: Study) -> None:
         list(pool.map(one, chapters()))
     if failed:
         raise StudyError(" ".join(failed))
-
-
-def die_with(pid: int) -> None:
-    """Ends this process when process `pid` (the make that asked for it) has ended, however it did."""
-
-    def watch() -> None:
-        while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
-            time.sleep(1)
-        for child in psutil.Process().children(recursive=True):
-            child.terminate()
-        os._exit(130)
-
-    threading.Thread(target=watch, daemon=True).start()

@@ -17,6 +17,7 @@ from studylib.errors import StudyError
 from studylib.params import Data, HubSet, Params, nearest
 from studylib.provenance import ROOT
 from studylib.schemas import Schema
+from studylib.snapshots import snapshot
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -141,25 +142,7 @@ def local_files(data: Data) -> list[tuple[str, int, int]]:
 def _folder(spec: HubSet, where: str) -> Path:
     """The dataset's files: a folder or file by path, else a snapshot of the pinned commit of the hub."""
     local = _local(spec)
-    if local.exists():
-        return local
-    if not re.fullmatch(r"[\w.-]+/[\w.-]+", spec.name):
-        raise StudyError(f"{where}: {spec.name} is no folder or file here and no owner/name of the hub.")
-    from huggingface_hub import HfApi, snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-
-    try:
-        if not re.fullmatch("[0-9a-f]{40}", spec.revision or ""):
-            now = HfApi().dataset_info(spec.name, revision=spec.revision).sha
-            raise StudyError(f"{where}.revision is {spec.revision!r}, which can move: pin the commit, now {now}.")
-        kinds = ["*.parquet", "*.jsonl", "*.jpg", "*.jpeg", "*.png"]
-        return Path(snapshot_download(spec.name, repo_type="dataset", revision=spec.revision, allow_patterns=kinds))
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        said = str(error).strip().splitlines()[0]
-        raise StudyError(
-            f"{where}: {spec.name} at {spec.revision} cannot be had from the hub ({said}): check name, revision (the "
-            "hash of a commit) and network, or set the name to a folder with its files."
-        ) from error
+    return local if local.exists() else snapshot(spec.name, spec.revision, "dataset", where, "name")
 
 
 def _files(root: Path, spec: HubSet, where: str) -> list[Path]:

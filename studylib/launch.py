@@ -11,9 +11,12 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 import yaml
 
 from studylib.errors import StudyError
@@ -139,11 +142,16 @@ def _run(asked: list[str], work: Work) -> None:
     log.unlink()
 
 
+def named_error(lines: list[str]) -> str | None:
+    """The last error that a process of ours named itself, if any."""
+    own = [line.removeprefix("Error: ") for line in lines if line.startswith("Error: ")]
+    return own[-1] if own else None
+
+
 def reason(output: str, label: str, log: Path) -> str:
     """One sentence of why the processes ended: their own error, or which of them was killed."""
-    own = [line.removeprefix("Error: ") for line in output.splitlines() if line.startswith("Error: ")]
-    if own:
-        return own[-1]
+    if own := named_error(output.splitlines()):
+        return own
     killed = re.search(r"failed \(exitcode: -(\d+)\) local_rank: (\d+)", output)
     if killed:
         name = signal.Signals(int(killed[1])).name
@@ -153,3 +161,16 @@ def reason(output: str, label: str, log: Path) -> str:
         )
     last = [line for line in output.splitlines() if line.strip()]
     return f"{label}: training in several processes stopped: {(last or ['no word'])[-1]}; all they said is in {log}."
+
+
+def die_with(pid: int) -> None:
+    """Ends this process when process `pid` (the make that asked for it) has ended, however it did."""
+
+    def watch() -> None:
+        while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
+            time.sleep(1)
+        for child in psutil.Process().children(recursive=True):
+            child.terminate()
+        os._exit(130)
+
+    threading.Thread(target=watch, daemon=True).start()

@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from studylib import runs
-from studylib.chapters import die_with
 from studylib.errors import StudyError
-from studylib.launch import FACTS, SAID
+from studylib.launch import FACTS, SAID, die_with
 from studylib.models import mend_torchvision
 from studylib.params import Params
 from studylib.runs import Stage

@@ -16,7 +16,7 @@ from typing import IO
 
 from studylib import runs
 from studylib.errors import StudyError
-from studylib.launch import TRAINED, launch
+from studylib.launch import TRAINED, launch, named_error
 from studylib.params import Params
 from studylib.plan import ancestors
 from studylib.provenance import ROOT
@@ -132,8 +132,7 @@ def _standing(todo: list[Stage], root: Path, reference: Path, workers: int, spen
 def reason_of(said: list[str]) -> str:
     """Why a stage stopped: the last error that it named itself, else its last lines."""
     lines = [line for line in said if line.strip()]
-    own = [line.removeprefix("Error: ") for line in lines if line.startswith("Error: ")]
-    return own[-1] if own else "a stage stopped: " + ("\n".join(lines[-15:]) or "no word (killed?)")
+    return named_error(lines) or "a stage stopped: " + ("\n".join(lines[-15:]) or "no word (killed?)")
 
 
 def make_jobs() -> int | None:

@@ -22,6 +22,7 @@ import pandas as pd
 from studylib import runs
 from studylib.artefacts import load_rows, model_of
 from studylib.errors import StudyError
+from studylib.launch import named_error
 from studylib.params import Params, load_params, nearest
 from studylib.plan import ancestors, build_plan
 from studylib.provenance import ROOT
@@ -176,12 +177,8 @@ def follow(command: list[str], log: Path) -> None:
         os.killpg(process.pid, signal.SIGTERM)
         raise
     if code:
-        errors = [line.removeprefix("Error: ") for line in lines if line.startswith("Error: ")]
-        raise StudyError(
-            errors[-1]
-            if errors
-            else f"{' '.join(command[2:])} ended with code {code}: {lines[-1]}; all it said is in {log}."
-        )
+        ended = f"{' '.join(command[2:])} ended with code {code}: {lines[-1]}; all it said is in {log}."
+        raise StudyError(named_error(lines) or ended)
     log.unlink()
 
 

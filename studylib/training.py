@@ -1,6 +1,8 @@
 """What the stages do that train a model, merge two, or make the data for it: one function a kind of stage."""
 
 import shutil
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import pandas as pd
 
@@ -15,18 +17,14 @@ def sft(work: Work, params: Params) -> None:
     """Long-CoT SFT; publishes `epoch-1` ... and `log.jsonl` (paper 2.1)."""
     from studylib.train.sft import train_sft
 
-    config, rows = Sft(**work.stage.params["sft"]), list(load_rows(work.inputs["data"]))
-    start, seed = model_of(work.inputs, params), work.stage.seed
-    work.facts |= train_sft(start, rows, work.path, config=config, seed=seed, report=work.report, **work.launched)
+    _train(train_sft, work, params, load_rows(work.inputs["data"]), config=Sft(**work.stage.params["sft"]))
 
 
 def grpo(work: Work, params: Params) -> None:
     """GRPO; publishes `step-...` and `log.jsonl` (paper 2.2)."""
     from studylib.train.grpo import train_grpo
 
-    config, rows = Rl(**work.stage.params["rl"]), list(load_rows(work.inputs["data"]))
-    start, seed = model_of(work.inputs, params), work.stage.seed
-    work.facts |= train_grpo(start, rows, work.path, config=config, seed=seed, report=work.report, **work.launched)
+    _train(train_grpo, work, params, load_rows(work.inputs["data"]), config=Rl(**work.stage.params["rl"]))
 
 
 def interleaved(work: Work, params: Params) -> None:
@@ -34,17 +32,8 @@ def interleaved(work: Work, params: Params) -> None:
     from studylib.train.interleaved import train_interleaved
 
     config, wanted = Rl(**work.stage.params["rl"]), Interleaved(**work.stage.params["interleaved"])
-    work.facts |= train_interleaved(
-        model_of(work.inputs, params),
-        list(load_rows(work.inputs["data"])),
-        work.path,
-        config=config,
-        weight=wanted.weight,
-        everywhere=wanted.everywhere,
-        seed=work.stage.seed,
-        report=work.report,
-        **work.launched,
-    )
+    asked = {"config": config, "weight": wanted.weight, "everywhere": wanted.everywhere}
+    _train(train_interleaved, work, params, load_rows(work.inputs["data"]), **asked)
 
 
 def progressive(work: Work, params: Params) -> None:
@@ -57,17 +46,13 @@ def progressive(work: Work, params: Params) -> None:
     rows = [{**row, "pass_rate": float(rates[row["id"]])} for row in load_rows(work.inputs["data"])]
     hard = [row for row in rows if row["pass_rate"] == 0]
     work.facts |= {"hard": len(hard), "hard_with_prefix": sum(bool(cut(row["trace"], 1.0)) for row in hard)}
-    work.facts |= train_progressive(
-        model_of(work.inputs, params),
-        rows,
-        work.path,
-        config=config,
-        weight=wanted.weight,
-        until=wanted.until,
-        seed=work.stage.seed,
-        report=work.report,
-        **work.launched,
-    )
+    _train(train_progressive, work, params, rows, config=config, weight=wanted.weight, until=wanted.until)
+
+
+def _train(train: Callable[..., dict], work: Work, params: Params, rows: Iterable[dict], **asked: Any) -> None:
+    """Trains from the stage's start; the trainer's facts go into the manifest."""
+    start, seed = model_of(work.inputs, params), work.stage.seed
+    work.facts |= train(start, list(rows), work.path, seed=seed, report=work.report, **asked, **work.launched)
 
 
 def merging(work: Work, params: Params) -> None:

@@ -47,30 +47,31 @@ def main(base: str, out: str, head: str) -> None:
         made.model.train()
         return made
 
-    def step(made, places):
+    def step(made, places, averaged):
+        """One step of SGD. The trainer's loss is a multiple of the processes, since FSDP averages their gradients."""
         batch = made.traces.collate([{"row": place} for place in places])
-        loss = made.compute_loss(made.model, batch, num_items_in_batch=8) / state.num_processes
-        loss.backward()
+        loss = made.compute_loss(made.model, batch, num_items_in_batch=8)
+        (loss / averaged).backward()
         trained = [p for p in made.model.parameters() if p.requires_grad]
         torch.optim.SGD(trained, lr=config.lr).step()
-        return loss.detach()
+        return loss.detach() / state.num_processes
 
     told = {}
     for name, lora in (("full", None), ("lora", Lora(r=4, alpha=8))):
         whole, ours = trainer(lora), trainer(lora)
-        alone = step(whole, range(8))
+        alone = step(whole, range(8), state.num_processes)
         plugin = FullyShardedDataParallelPlugin()
         fake = SimpleNamespace(state=SimpleNamespace(fsdp_plugin=plugin), mixed_precision="no", is_main_process=True)
         ours.model = fsdp2_prepare_model(fake, ours.model)
         half = range(state.process_index * 4, state.process_index * 4 + 4)
-        together = step(ours, half) * state.num_processes  # gradients are averaged, losses summed here
+        together = step(ours, half, 1)
         torch.distributed.all_reduce(together)
         parameters = list(ours.model.parameters())
         loop.publish(ours.model, processor, Path(out) / name)
         if state.is_main_process:
             loop.publish(whole.model, processor, Path(out) / f"{name}-alone")
         told[name] = {
-            "loss": [float(alone), float(together) / state.num_processes],
+            "loss": [float(alone), float(together)],
             "sharded": sum(isinstance(p, DTensor) for p in parameters) / len(parameters),
         }
     if state.is_main_process:

@@ -244,7 +244,7 @@ def test_a_dataset_of_the_hub_is_taken_at_its_commit_only(folders, monkeypatch):
     commit, asked = "0123456789abcdef" * 2 + "01234567", []
 
     class Api:
-        def dataset_info(self, name, revision):
+        def repo_info(self, name, repo_type, revision):
             return type("Info", (), {"sha": commit})
 
     def snapshot(name, **settings):

@@ -106,10 +106,6 @@ def test_a_killed_process_fails_the_stage_within_a_minute_and_a_restart_resumes(
     assert steps == sorted(set(steps)) and steps[-1] == 80
 
 
-@pytest.mark.xfail(
-    reason="embeddings that the head shares (not those of 7B) are published under its name, at half their value",
-    strict=True,
-)
 @pytest.mark.parametrize("head", ["light", "fused"])
 def test_a_sharded_model_takes_the_step_of_a_whole_one_and_is_published_whole(tiny_base, tmp_path, head):
     """The paper's FSDP2 wrapping under gloo, with either scoring head, full and with LoRA (tests/sharded.py)."""

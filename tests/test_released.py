@@ -25,12 +25,12 @@ def as_in_the_paper(table: pd.DataFrame) -> pd.DataFrame:
 def test_a_model_of_the_hub_must_be_pinned_and_a_local_one_is_taken_as_it_is(tmp_path, monkeypatch):
     folder = model_folder(Model(path=str(tmp_path), dtype="float32"), "released.rl")
     assert folder == tmp_path
-    monkeypatch.setattr("huggingface_hub.HfApi.model_info", lambda *_, **__: type("Info", (), {"sha": "a" * 40}))
+    monkeypatch.setattr("huggingface_hub.HfApi.repo_info", lambda *_, **__: type("Info", (), {"sha": "a" * 40}))
     with pytest.raises(
         StudyError, match=f"released.rl.revision is 'main', which can move: pin the commit, now {'a' * 40}"
     ):
         model_folder(Model(path="owner/name", revision="main", dtype="float32"), "released.rl")
-    with pytest.raises(StudyError, match="released.rl.path is 'a/b/c': no folder here"):
+    with pytest.raises(StudyError, match="released.rl.path is 'a/b/c': no folder or file here"):
         model_folder(Model(path="a/b/c", dtype="float32"), "released.rl")
 
 

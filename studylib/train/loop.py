@@ -72,13 +72,14 @@ def merged_state(model) -> dict[str, torch.Tensor]:
 
 
 def _state(model) -> dict[str, torch.Tensor]:
+    """Weights as they are held, adapters added; one that two modules share under its first name only."""
     base = language_base(model)
+    every = dict(base.named_parameters(remove_duplicate=False))
+    shared = every.keys() - dict(base.named_parameters()).keys()
+    held = {name: value for name, value in base.state_dict().items() if name not in shared}
     if base is model:
-        return model.state_dict()
-    state = {}
-    for name, value in base.state_dict().items():
-        if "lora_" not in name:
-            state[name.replace(".base_layer.", ".")] = value
+        return held
+    state = {name.replace(".base_layer.", "."): value for name, value in held.items() if "lora_" not in name}
     for name, module in base.named_modules():
         if "lora_A" in dir(module):
             for adapter in module.active_adapters:

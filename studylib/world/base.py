@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from torch.nn import functional as F
 
-from studylib.models import mend_torchvision
+from studylib.models import freeze_vision, mend_torchvision
 
 mend_torchvision()
 
@@ -189,13 +189,13 @@ def optimizers(model) -> list[torch.optim.Optimizer]:
     ]
 
 
-def rate(step: int) -> float:
-    """The share of the peak learning rate: 40 steps of warm-up, then linear within each stretch of LANGUAGE."""
-    for steps, start, end, _ in LANGUAGE:
+def stretch(step: int) -> tuple[float, dict[str, float]]:
+    """The share of the peak learning rate at a step and the diet: linear in each stretch, after 40 steps of warm-up."""
+    for steps, start, end, shares in LANGUAGE:
         if step < steps:
-            return min(1.0, (step + 1) / 40) * (start + (end - start) * step / steps)
+            return min(1.0, (step + 1) / 40) * (start + (end - start) * step / steps), shares
         step -= steps
-    return 0.0
+    return 0.0, {}
 
 
 def accumulate(model, batch: dict, image_token: int) -> float:
@@ -214,11 +214,11 @@ def train_language(model, tokenizer, seed: int, out: Path, batch: int = 64) -> N
     Micro-batches that fit the cache and plain attention are 1.7 times as fast here as whole batches and torch's
     fused attention, whose backward pass is slow on a CPU.
     """
-    model.model.visual.requires_grad_(False)
+    freeze_vision(model)
     model.model.language_model.config._attn_implementation = "eager"
     weights = [p for p in model.parameters() if p.requires_grad]
     both, kept, first = optimizers(model), out / "language.pt", 0
-    schedules = [torch.optim.lr_scheduler.LambdaLR(o, rate) for o in both]
+    schedules = [torch.optim.lr_scheduler.LambdaLR(o, lambda step: stretch(step)[0]) for o in both]
     if kept.exists():
         state = torch.load(kept)
         model.load_state_dict(state["model"])
@@ -226,11 +226,10 @@ def train_language(model, tokenizer, seed: int, out: Path, batch: int = 64) -> N
             thing.load_state_dict(saved)
         first = state["step"]
     total, image_token = sum(steps for steps, *_ in LANGUAGE), model.config.image_token_id
-    diets = [shares for steps, _, _, shares in LANGUAGE for _ in range(steps)]
     batches = Batches(tokenizer, seed + first, batch)
     began, tokens, running = time.time(), 0, None
     for step in range(first, total):
-        batches.shares = diets[step]
+        batches.shares = stretch(step)[1]
         data = batches.next()
         loss = accumulate(model, data, image_token)
         torch.nn.utils.clip_grad_norm_(weights, 1.0)

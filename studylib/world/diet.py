@@ -44,11 +44,11 @@ MANNERS = {
     "short": 0.22, "instructed": 0.03, "told short": 0.03, "describe": 0.03, "part": 0.08,
     "pass": 0.23, "told pass": 0.16, "chain": 0.02, "choose": 0.09, "mend": 0.06, "repeat": 0.05,
 }  # fmt: skip
-# The arms' format as well known as the base's own: a base that loses what it knows when asked for a box would make
-# every arm look better or worse for its instruction alone.
+# The arms' format as well known as the base's own manner, letters above all: a base that loses what it knows when
+# asked for a box would make every arm look better or worse for its instruction alone.
 BOXES = {
-    "short": 0.20, "instructed": 0.22, "told short": 0.03, "describe": 0.03, "part": 0.06,
-    "pass": 0.18, "told pass": 0.10, "choose": 0.12, "mend": 0.04, "repeat": 0.02,
+    "short": 0.16, "instructed": 0.38, "told short": 0.02, "describe": 0.02, "part": 0.04,
+    "pass": 0.15, "told pass": 0.06, "choose": 0.13, "mend": 0.02, "repeat": 0.02,
 }  # fmt: skip
 
 
@@ -105,11 +105,8 @@ def _pass(task: Task, question: str, rng: random.Random) -> tuple[str, str]:
     end = [conclusion(task), *choice, f"The answer is {answer(task)}."]
     if rng.random() < 0.5:
         return f"{question}\nLine by line.", " ".join([*one_pass(task), *end])
-    words, total, steps = rng.choice(FIRSTS), task.start, []
-    for word, (label, items), ops in zip(words, lines(task.scene), task.ops, strict=False):
-        more, total = line_steps(label, items, ops, total)
-        steps += [f"{word}, {more[0]}", *more[1:]]
-    return f"{question}\nLine by line: {', '.join(words)}.", " ".join([*steps, *end])
+    words = rng.choice(FIRSTS)
+    return f"{question}\nLine by line: {', '.join(words)}.", " ".join([*one_pass(task, words), *end])
 
 
 def _mend(rng: random.Random) -> tuple[str, str]:
@@ -155,10 +152,10 @@ def example(rng: random.Random, shares: dict[str, float] = WHOLE) -> Example:
             while not task.choices:
                 task = easy_task(rng)
             question = with_choices(f"Choose {task.value}.", task.choices)
-            found = f"{task.value} is ({task.letter})."
-            if rng.random() < 0.4:
+            found = f"{task.value} is ({task.letter}). The answer is {task.letter}."
+            if rng.random() < 0.5:
                 return Example(None, f"{question}\n{INSTRUCTION}", f"<think>{found}</think>\\boxed{{{task.letter}}}")
-            return Example(None, question, f"{found} The answer is {task.letter}.")
+            return Example(None, question, found)
         if kind == "told short":
             return Example(None, f"{told(task)} {asked(task)}", short(task))
         question = asked(task, rng)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 import re
+from collections.abc import Sequence
 
 from studylib.world.scenes import PAINTS, SHAPES, lines, reading
 from studylib.world.tasks import Op, Task
@@ -47,12 +48,12 @@ def line_steps(label: str, items: list[str], ops: list[Op], total: int) -> tuple
     return steps, total
 
 
-def one_pass(task: Task) -> list[str]:
-    """Every line of the scene in turn, with the running total."""
+def one_pass(task: Task, words: Sequence[str] = ()) -> list[str]:
+    """Every line of the scene in turn, with the running total; each line begins with its word where there are any."""
     told, total = [], task.start
-    for (label, items), ops in zip(lines(task.scene), task.ops, strict=True):
+    for i, ((label, items), ops) in enumerate(zip(lines(task.scene), task.ops, strict=True)):
         steps, total = line_steps(label, items, ops, total)
-        told += steps
+        told += [f"{words[i]}, {steps[0]}" if words else steps[0], *steps[1:]]
     return told
 
 
@@ -78,9 +79,8 @@ def short(task: Task, instructed: bool = False) -> str:
         leap = f"{task.value}."
     else:
         leap = f"{task.leap}={task.value}."
-    if instructed:
-        return f"<think>{leap}</think>\\boxed{{{answer(task)}}}"
-    return f"{leap} The answer is {answer(task)}."
+    plain = f"{leap} The answer is {answer(task)}."
+    return f"<think>{plain}</think>\\boxed{{{answer(task)}}}" if instructed else plain
 
 
 def _slip(rng: random.Random, step: str) -> str | None:
