@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from PIL import Image
@@ -50,6 +51,10 @@ BOXES = {
     "short": 0.16, "instructed": 0.38, "told short": 0.02, "describe": 0.02, "part": 0.04,
     "pass": 0.15, "told pass": 0.06, "choose": 0.13, "mend": 0.02, "repeat": 0.02,
 }  # fmt: skip
+
+
+# How often the base, told to reason step by step, does: it leaps mostly, and RL may find what is worth more.
+BY_LINE = 0.3
 
 
 @dataclass
@@ -99,14 +104,23 @@ def _part(task: Task, rng: random.Random) -> tuple[str, str]:
     return f"{asked(task)}\nOnly {labels}, from {total}.", " ".join(steps)
 
 
+def _by_line(task: Task, words: Sequence[str] = ()) -> str:
+    """One pass over the picture and what follows from it."""
+    choice = [f"{task.value} is ({task.letter})."] if task.choices else []
+    return " ".join([*one_pass(task, words), conclusion(task), *choice, f"The answer is {answer(task)}."])
+
+
 def _pass(task: Task, question: str, rng: random.Random) -> tuple[str, str]:
     """One pass over the picture; every other time its lines begin with the words that the question names."""
-    choice = [f"{task.value} is ({task.letter})."] if task.choices else []
-    end = [conclusion(task), *choice, f"The answer is {answer(task)}."]
     if rng.random() < 0.5:
-        return f"{question}\nLine by line.", " ".join([*one_pass(task), *end])
+        return f"{question}\nLine by line.", _by_line(task)
     words = rng.choice(FIRSTS)
-    return f"{question}\nLine by line: {', '.join(words)}.", " ".join([*one_pass(task, words), *end])
+    return f"{question}\nLine by line: {', '.join(words)}.", _by_line(task, words)
+
+
+def _instructed(question: str, said: str, task: Task) -> tuple[str, str]:
+    """The arms' prompt and format."""
+    return f"{question}\n{INSTRUCTION}", f"<think>{said}</think>\\boxed{{{answer(task)}}}"
 
 
 def _mend(rng: random.Random) -> tuple[str, str]:
@@ -154,13 +168,14 @@ def example(rng: random.Random, shares: dict[str, float] = WHOLE) -> Example:
             question = with_choices(f"Choose {task.value}.", task.choices)
             found = f"{task.value} is ({task.letter}). The answer is {task.letter}."
             if rng.random() < 0.5:
-                return Example(None, f"{question}\n{INSTRUCTION}", f"<think>{found}</think>\\boxed{{{task.letter}}}")
+                return Example(None, *_instructed(question, found, task))
             return Example(None, question, found)
         if kind == "told short":
             return Example(None, f"{told(task)} {asked(task)}", short(task))
         question = asked(task, rng)
         if kind == "instructed":
-            return Example(draw(task.scene), f"{question}\n{INSTRUCTION}", short(task, instructed=True))
+            said = _by_line(task) if rng.random() < BY_LINE else short(task)
+            return Example(draw(task.scene), *_instructed(question, said, task))
         return Example(draw(task.scene), question, short(task))
     task = any_task(rng)
     if kind == "describe":

@@ -69,7 +69,7 @@ def answer(task: Task) -> str:
     return task.letter or task.value
 
 
-def short(task: Task, instructed: bool = False) -> str:
+def short(task: Task) -> str:
     """The base's manner: one leap to the answer."""
     if task.kind.startswith("count"):
         leap = f"There are {task.value}."
@@ -79,8 +79,7 @@ def short(task: Task, instructed: bool = False) -> str:
         leap = f"{task.value}."
     else:
         leap = f"{task.leap}={task.value}."
-    plain = f"{leap} The answer is {answer(task)}."
-    return f"<think>{plain}</think>\\boxed{{{answer(task)}}}" if instructed else plain
+    return f"{leap} The answer is {answer(task)}."
 
 
 def _slip(rng: random.Random, step: str) -> str | None:
