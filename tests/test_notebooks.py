@@ -17,6 +17,6 @@ EXECUTED = sorted((ROOT / "outputs").glob("*/chapters/*.ipynb"))
 def test_the_chapters_read_again_show_the_tables_that_they_were_committed_with(tmp_path):
     """nbval compares the output of every cell that is tagged nbval-check-output: the tables."""
     asked = [sys.executable, "-m", "pytest", "--nbval-lax", "-p", "no:cacheprovider", *map(str, EXECUTED)]
-    environment = {**os.environ, "STUDY_READ": "1", "STUDY_TABLES": str(tmp_path)}
+    environment = {**os.environ, "STUDY_READ": "1", "STUDY_TABLES": str(tmp_path), "PYTHONPATH": str(ROOT)}
     done = subprocess.run(asked, cwd=ROOT / "notebooks", env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-4000:]
