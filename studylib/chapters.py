@@ -11,6 +11,7 @@ from pathlib import Path
 
 from studylib import runs
 from studylib.errors import StudyError
+from studylib.launch import named_error
 from studylib.locks import exclusive
 from studylib.provenance import ROOT
 from studylib.runs import Run, Stage
@@ -98,8 +99,7 @@ def papermill(name: str, out: Path, study: Study, tables: Path, progress: Path |
 
 def _reason(stderr: str) -> str:
     lines = [line for line in stderr.splitlines() if line.strip()]
-    own = [line for line in lines if line.startswith("studylib.errors.StudyError: ")]
-    return own[-1].removeprefix("studylib.errors.StudyError: ") if own else (lines or ["no word"])[-1]
+    return named_error(lines, "studylib.errors.StudyError: ") or (lines or ["no word"])[-1]
 
 
 def _tell(path: Path, name: str, over: threading.Event) -> None:

@@ -142,9 +142,9 @@ def _run(asked: list[str], work: Work) -> None:
     log.unlink()
 
 
-def named_error(lines: list[str]) -> str | None:
-    """The last error that a process of ours named itself, if any."""
-    own = [line.removeprefix("Error: ") for line in lines if line.startswith("Error: ")]
+def named_error(lines: list[str], mark: str = "Error: ") -> str | None:
+    """The last error that a process of ours named itself, if any: what stands behind the mark."""
+    own = [line.removeprefix(mark) for line in lines if line.startswith(mark)]
     return own[-1] if own else None
 
 

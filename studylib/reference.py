@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from studylib import runs
-from studylib.chapters import chapter_stage, chapters
+from studylib.chapters import NOTEBOOKS, chapter_stage, chapters
 from studylib.errors import StudyError
 from studylib.runs import MANIFEST, Run
 from studylib.study import Study, plan_identity, reference_root
@@ -17,7 +17,7 @@ _LIGHT = {".parquet", ".json", ".jsonl", ".csv", ".ipynb"}
 
 def write_reference(study: Study) -> None:
     """Copies tables, responses, logs and manifests of one seed, without weights and pictures, and the first
-    seed's executed chapters.
+    seed's executed chapters; at mini the notebooks show what these showed.
 
     Raises StudyError if a stage or chapter has not been published.
     """
@@ -37,6 +37,8 @@ def write_reference(study: Study) -> None:
     for name, run in executed:
         (target / "chapters").mkdir(parents=True, exist_ok=True)
         _copy_chapter(run.path / f"{name}.ipynb", target / "chapters" / f"{name}.ipynb")
+        if study.scale == "mini":  # the scale that the notebooks themselves name
+            _fill(NOTEBOOKS / f"{name}.ipynb", run.path / f"{name}.ipynb")
         if (run.path / "tables").exists():
             shutil.copytree(run.path / "tables", target / "tables" / name)
 
@@ -47,6 +49,20 @@ def _copy_chapter(executed: Path, target: Path) -> None:
     for place in ("input_path", "output_path"):
         notebook["metadata"]["papermill"].pop(place, None)
     target.write_text(json.dumps(notebook, indent=1, ensure_ascii=False) + "\n")
+
+
+def _fill(notebook: Path, executed: Path) -> None:
+    """Puts what an executed chapter showed into its notebook, figures as pictures alone: small, and seen everywhere."""
+    chapter = json.loads(notebook.read_text())
+    said = {cell["id"]: cell for cell in json.loads(executed.read_text())["cells"]}
+    for cell in chapter["cells"]:
+        if cell["cell_type"] == "code":
+            cell["execution_count"] = said[cell["id"]]["execution_count"]
+            cell["outputs"] = said[cell["id"]]["outputs"]
+            for output in cell["outputs"]:
+                if picture := output.get("data", {}).get("image/png"):
+                    output["data"] = {"image/png": picture}
+    notebook.write_text(json.dumps(chapter, indent=1, ensure_ascii=False) + "\n")
 
 
 def _copy(run: Run, target: Path) -> None:
