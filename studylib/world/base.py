@@ -32,7 +32,7 @@ LANGUAGE = [  # steps, share of the peak learning rate at its start and its end,
     (3000, 1.0, 0.01, diet.WHOLE),
     (800, 0.5, 0.01, diet.LETTERS),
     (800, 0.5, 0.01, diet.MANNERS),
-    (1600, 0.5, 0.01, diet.BOXES),
+    (4000, 0.5, 0.01, diet.BOXES),
 ]
 
 

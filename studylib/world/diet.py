@@ -106,8 +106,7 @@ def _part(task: Task, rng: random.Random) -> tuple[str, str]:
 
 def _by_line(task: Task, words: Sequence[str] = ()) -> str:
     """One pass over the picture and what follows from it."""
-    choice = [f"{task.value} is ({task.letter})."] if task.choices else []
-    return " ".join([*one_pass(task, words), conclusion(task), *choice, f"The answer is {answer(task)}."])
+    return " ".join([*one_pass(task, words), conclusion(task), f"The answer is {answer(task)}."])
 
 
 def _pass(task: Task, question: str, rng: random.Random) -> tuple[str, str]:

@@ -25,43 +25,43 @@ VERSIONS = {"MiniVerse": ["text-rich", "text-lite", "vision-only"]}
 # all five levels of every benchmark, then frozen, as the digests of the test questions at mini show.
 MIX: dict[str, dict[str, list[float]]] = {
     "MiniVision": {
-        "sum": [0.2, 0.2, 0.2, 5.0, 5.0, 0.2, 2.2, 0.2, 0.2, 0.2],
-        "signed": [0.2, 0.2, 0.3, 2.2, 0.2, 0.2, 0.2],
+        "sum": [0.2, 0.2, 0.2, 0.5, 1.4, 2.2, 2.1, 2.1, 1.0, 1.1],
+        "signed": [0.2, 0.2, 1.1, 1.7, 1.3, 1.4, 0.2],
     },
     "MiniVerse": {
         "triangle": [0.2],
-        "line": [0.2, 0.2, 1.2],
-        "point": [0.2, 3.3, 2.6],
-        "perimeter": [3.4, 0.2, 0.2, 0.2, 0.2],
+        "line": [0.2, 1.4, 0.3],
+        "point": [0.2, 0.3, 3.7],
+        "perimeter": [0.2, 1.4, 3.7, 0.2, 0.3],
     },
     "MiniVista": {
-        "bars total": [0.4, 0.4, 1.0],
-        "bars difference": [0.4, 0.4, 0.4],
-        "highest": [1.4, 1.4],
-        "table total": [0.4, 2.3, 2.0],
-        "table difference": [1.6],
+        "bars total": [0.3, 0.3, 0.6],
+        "bars difference": [0.3, 0.3, 0.3],
+        "highest": [1.7, 1.7],
+        "table total": [0.3, 2.5, 2.3],
+        "table difference": [1.1],
     },
     "MiniMMMU": {
-        "coins": [0.2, 0.2, 0.7, 2.2, 1.5, 1.5, 1.5, 0.2],
-        "scales": [0.2, 1.4, 0.5, 2.3, 0.3, 1.4],
-        "clock": [1.8, 1.8, 2.1],
-        "tubes total": [0.2, 1.3, 1.0],
+        "coins": [0.2, 0.2, 0.2, 1.0, 3.3, 3.4, 1.7, 3.8],
+        "scales": [0.2, 0.2, 0.5, 0.5, 2.3, 1.3],
+        "clock": [0.8, 0.6, 1.7],
+        "tubes total": [0.2, 0.2, 0.2],
         "tubes difference": [0.2, 0.2, 0.2],
     },
     "MiniStar": {
-        "count colour": [0.2, 1.8, 0.2, 0.4, 0.2, 1.5, 0.2, 0.2, 4.1, 0.2],
-        "count shape": [0.2, 0.2, 0.2, 2.5, 0.2, 0.2, 0.2, 0.2, 0.2, 0.2],
-        "count both": [0.2, 0.2, 0.2, 0.2, 0.2, 3.3, 0.2, 0.2],
-        "find": [0.2, 0.2, 10.9],
-        "odd": [0.2, 4.2, 0.2],
+        "count colour": [0.2, 0.2, 0.2, 1.0, 0.2, 2.4, 6.2, 0.2, 3.1, 0.2],
+        "count shape": [0.2, 0.2, 1.8, 0.2, 0.6, 1.5, 6.2, 0.5, 1.9, 0.2],
+        "count both": [0.2, 0.2, 0.3, 0.2, 0.2, 0.2, 0.2, 0.2],
+        "find": [0.2, 0.2, 1.3],
+        "odd": [0.2, 0.2, 2.9],
     },
 }
 TEST_DIGESTS = {
-    "MiniVision": "daab664a49d1746f",
-    "MiniVerse": "656a3f8b33d826a5",
-    "MiniVista": "73c953631221cd5a",
-    "MiniMMMU": "1f315f5408fb04f5",
-    "MiniStar": "59f6c6a58eb4af87",
+    "MiniVision": "095407bc2ed996ce",
+    "MiniVerse": "bed8a82303848f1a",
+    "MiniVista": "cff04b76d6a990b3",
+    "MiniMMMU": "ed50e0aadc03b27e",
+    "MiniStar": "a00cef7fadca3ca7",
 }
 
 
