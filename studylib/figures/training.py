@@ -38,7 +38,7 @@ def training_curves(log: pd.DataFrame, stamp: str, panels: dict[str, str], title
                 fig.add_trace(trace, **place)
     fig.update_xaxes(title_standoff=2)
     fig.update_xaxes(title_text="step", row=rows)
-    fig.update_yaxes(nticks=5, rangemode="nonnegative")
+    fig.update_yaxes(nticks=5, rangemode="nonnegative", exponentformat="none")
     return dress(fig, title, stamp, 170 * rows + 110, True)
 
 
