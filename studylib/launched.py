@@ -75,12 +75,14 @@ def main() -> None:
     import torch
     from accelerate import PartialState
 
-    PartialState(cpu=not torch.cuda.is_available())  # before any work: the process group, and this process's GPU
+    state = PartialState(cpu=not torch.cuda.is_available())  # before any work: the process group, this process's GPU
     try:
         train(Path(sys.argv[1]))
     except StudyError as error:
         print(f"Error: {error}", file=sys.stderr, flush=True)
         sys.exit(2)
+    state.wait_for_everyone()
+    state.destroy_process_group()  # left open, its threads can abort the interpreter as it ends
 
 
 if __name__ == "__main__":
