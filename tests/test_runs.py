@@ -256,3 +256,20 @@ def test_idle_process_makes_parts_of_a_stage_that_another_owns(tmp_path):
     assert [name for name, _ in made] == [str(n) for n in range(8)]
     assert len({process for _, process in made}) == 2
     assert {file.name for file in path.iterdir()} == {"all.txt", "manifest.json"}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="resident memory is read from /proc")
+def test_a_stage_does_not_start_with_what_an_earlier_one_freed():
+    # Blocks below malloc's threshold for a mapping of their own, with a survivor above them.
+    blocks = [bytes([1]) * 100_000 for _ in range(3000)]
+    survivor = blocks.pop()
+    del blocks
+    provenance.forget_peak_memory()
+    before = provenance.peak_memory_gib()
+    blocks = [bytes([1]) * 100_000 for _ in range(3000)]
+    survivor = blocks.pop()
+    held = provenance.peak_memory_gib()
+    del blocks
+    provenance.forget_peak_memory()
+    assert held - before > 0.2
+    assert held - provenance.peak_memory_gib() > 0.2 and survivor
