@@ -54,14 +54,15 @@ def _copy_chapter(executed: Path, target: Path) -> None:
 def _fill(notebook: Path, executed: Path) -> None:
     """Puts what an executed chapter showed into its notebook, figures as pictures alone: small, and seen everywhere."""
     chapter = json.loads(notebook.read_text())
-    said = {cell["id"]: cell for cell in json.loads(executed.read_text())["cells"]}
-    for cell in chapter["cells"]:
-        if cell["cell_type"] == "code":
-            cell["execution_count"] = said[cell["id"]]["execution_count"]
-            cell["outputs"] = said[cell["id"]]["outputs"]
-            for output in cell["outputs"]:
-                if picture := output.get("data", {}).get("image/png"):
-                    output["data"] = {"image/png": picture}
+    said = {cell["id"]: cell["outputs"] for cell in json.loads(executed.read_text())["cells"] if "outputs" in cell}
+    code = (cell for cell in chapter["cells"] if cell["cell_type"] == "code")
+    for number, cell in enumerate(code, 1):  # anew: papermill's own cell of parameters is not among these
+        cell["execution_count"], cell["outputs"] = number, said[cell["id"]]
+        for output in cell["outputs"]:
+            if "execution_count" in output:
+                output["execution_count"] = number
+            if picture := output.get("data", {}).get("image/png"):
+                output["data"] = {"image/png": picture}
     notebook.write_text(json.dumps(chapter, indent=1, ensure_ascii=False) + "\n")
 
 

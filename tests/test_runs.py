@@ -260,12 +260,9 @@ def test_idle_process_makes_parts_of_a_stage_that_another_owns(tmp_path):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="resident memory is read from /proc")
 def test_a_stage_does_not_start_with_what_an_earlier_one_freed():
-    # Blocks below malloc's threshold for a mapping of their own, with a survivor above them.
-    blocks = [bytes([1]) * 100_000 for _ in range(3000)]
-    survivor = blocks.pop()
-    del blocks
     provenance.forget_peak_memory()
     before = provenance.peak_memory_gib()
+    # Blocks below malloc's threshold for a mapping of their own, with a survivor above them.
     blocks = [bytes([1]) * 100_000 for _ in range(3000)]
     survivor = blocks.pop()
     held = provenance.peak_memory_gib()

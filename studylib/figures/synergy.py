@@ -44,7 +44,9 @@ def figure_1(
     fair, own = cells[cells["against"] == "B"], cells[(cells["arm"] == "base") & (cells["against"] == "A")]
     arms, rows = in_order(list(fair["arm"].unique())), [*benchmarks.items(), (ALL, ALL)]
     titles = [f"{name.replace(ALL, 'All')}, {whose}" for row in rows for name, whose in zip(row, WHOSE, strict=True)]
-    fig = make_subplots(len(rows), 2, subplot_titles=titles, vertical_spacing=0.045, horizontal_spacing=0.1)
+    fig = make_subplots(
+        len(rows), 2, subplot_titles=titles, shared_yaxes="columns", vertical_spacing=0.045, horizontal_spacing=0.1
+    )
     for row, (ours, paper) in enumerate(rows, 1):
         line = _line(own[own["benchmark"] == ours], "base", 0.0, row == 1, "Base, second set (regression to the mean)")
         fig.add_trace(line, row=row, col=1)
@@ -57,8 +59,7 @@ def figure_1(
             hollow = _line(other, arm, shift, False).update(line_dash="dot", marker_symbol=f"{marker_of(arm)}-open")
             fig.add_trace(hollow, row=row, col=2)
     _level_axes(fig)
-    fig.update_yaxes(title_text="gain (points)", title_standoff=4, matches="y", col=1)
-    fig.update_yaxes(matches="y2", col=2)
+    fig.update_yaxes(title_text="gain (points)", title_standoff=4, col=1)
     return dress(fig, "Figure 1: gain by level, an axis a column", stamp, 225 * len(rows) + 110, True)
 
 
