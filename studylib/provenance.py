@@ -10,6 +10,8 @@ import platform
 import resource
 import subprocess
 import sys
+import threading
+import time
 from functools import cache
 from pathlib import Path
 
@@ -80,12 +82,30 @@ def peak_memory_gib() -> float:
 
 def forget_peak_memory() -> None:
     """Gives back what earlier stages of this process freed (glibc keeps it) and starts the peak anew."""
-    if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):
-        trim(0)
+    _trim()
     try:
         Path("/proc/self/clear_refs").write_text("5")
     except OSError:
         return
+
+
+def give_back_memory(every: float = 15.0) -> None:
+    """From now on gives back, every so many seconds, what this process freed.
+
+    Tensors of ever new lengths leave glibc a heap of holes, in which a training of 3.5 GiB grows to 9.
+    """
+
+    def keep() -> None:
+        while True:
+            time.sleep(every)
+            _trim()
+
+    threading.Thread(target=keep, daemon=True).start()
+
+
+def _trim() -> None:
+    if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):
+        trim(0)
 
 
 def file_hash(path: Path) -> str:

@@ -19,7 +19,7 @@ from studylib.errors import StudyError
 from studylib.launch import TRAINED, launch, named_error
 from studylib.params import Params
 from studylib.plan import ancestors
-from studylib.provenance import ROOT
+from studylib.provenance import ROOT, give_back_memory
 from studylib.runs import Stage
 from studylib.stages import KINDS
 from studylib.work import Work
@@ -38,6 +38,7 @@ def needed(stages: list[Stage], root: Path) -> list[Stage]:
 
 def work_through(stages: list[Stage], params: Params, root: Path, reference: Path) -> None:
     """One worker: takes ready stages that no other process has, until all are published. Raises StudyError."""
+    give_back_memory()
     todo = needed(stages, root)
     rank = _longest_way_first(todo, reference)
     while todo := [stage for stage in todo if not runs.folder(stage, root).exists()]:
