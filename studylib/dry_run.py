@@ -1,4 +1,5 @@
-"""The paper's study on small things (make paper-dry-run): every stage of params/paper.yaml, started as it would be.
+"""The paper's study on small things (make paper-dry-run): every stage of params/paper.yaml, started as it would be,
+and every chapter on what these published.
 
 Swapped are the model (the mini base), the data (the mini world in the files of the published sets) and the sizes; what
 a CPU cannot do is swapped too, and said at the end: responses come from the hf engine, GPUs are two processes under
@@ -12,15 +13,20 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.util import find_spec
 from typing import Any
 
+import yaml
+
+from studylib.chapters import chapters, run_chapter
 from studylib.errors import StudyError
 from studylib.launch import TRAINED
-from studylib.params import load_params
+from studylib.params import PARAMS_DIR, load_params
 from studylib.provenance import ROOT
+from studylib.schedule import worker_count
 from studylib.study import Study
 
 FOLDER = ROOT / "runs" / "dry-run"
@@ -51,22 +57,32 @@ FIXED = ("method", "data", "start", "everywhere", "beta", "weight", "until")  # 
 
 
 def dry_run() -> None:
-    """Runs it and prints what ran how. Raises StudyError where a stage fails, or ran otherwise than asked."""
-    os.environ["STUDY_RUNS"] = str(FOLDER)
+    """Runs it and prints what ran how. Raises StudyError where one fails, or a stage ran otherwise than asked."""
     begun = time.monotonic()
     with judge_server() as address:
-        overrides = small(address)
-        study = Study("paper", 1, overrides)
+        write_params(small(address))
+        os.environ |= {"STUDY_RUNS": str(FOLDER), "STUDY_PARAMS": str(FOLDER / "params")}
+        study = Study("paper", 1)
         study.run(*study.plan)
+        with ThreadPoolExecutor(worker_count()) as pool:
+            made = list(pool.map(lambda name: run_chapter(name, study), chapters()))
         lines = [report(study, name) for name in study.plan]
+        lines += [f"{run.manifest['name']:42} {run.manifest['seconds']:7.1f} s" for run in made]
         if find_spec("vllm"):
-            engine = Study("paper", 1, {**overrides, **ONE_PROCESS})
+            engine = Study("paper", 1, ONE_PROCESS)
             engine.run("rl")
             lines.append(report(engine, "rl") + ", rollouts by vLLM")
         else:
             lines.append("NOT RUN: GRPO with vLLM (not installed: make engine)")
     print("\n".join(lines))
-    print(f"{len(study.plan)} stages in {(time.monotonic() - begun) / 60:.1f} min")
+    print(f"{len(study.plan)} stages and {len(made)} chapters in {(time.monotonic() - begun) / 60:.1f} min")
+
+
+def write_params(overrides: dict[str, Any]) -> None:
+    """The overridden params of the paper as a file, since a chapter knows its study by scale and seed alone."""
+    told = yaml.safe_dump(load_params("paper", overrides).model_dump(mode="json"), sort_keys=False)
+    (FOLDER / "params").mkdir(parents=True, exist_ok=True)
+    (FOLDER / "params" / "paper.yaml").write_text(told)
 
 
 def small(judge: str) -> dict[str, Any]:
@@ -85,10 +101,6 @@ def small(judge: str) -> dict[str, Any]:
 
 def _small_arms() -> dict[str, list[dict[str, Any]]]:
     """The arms of the paper, each stage without the sizes that it sets for itself."""
-    import yaml
-
-    from studylib.params import PARAMS_DIR
-
     arms = yaml.safe_load((PARAMS_DIR / "paper.yaml").read_text())["arms"]
     return {arm: [_without_sizes(stage) for stage in stages] for arm, stages in arms.items()}
 

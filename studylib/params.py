@@ -1,6 +1,7 @@
 """What runs: one typed schema for every file in `params/`, unknown keys refused."""
 
 import difflib
+import os
 import types
 import typing
 from pathlib import Path
@@ -51,7 +52,7 @@ __all__ = [
     "parse_params",
 ]
 
-PARAMS_DIR = Path(__file__).resolve().parent.parent / "params"
+PARAMS_DIR = Path(__file__).resolve().parent.parent / "params"  # or the folder that STUDY_PARAMS names
 
 
 class Params(Section):
@@ -186,9 +187,10 @@ def load_params(scale: str, overrides: dict[str, Any] | None = None) -> Params:
 
     Raises StudyError naming the file, the key, and the nearest known key.
     """
-    path = PARAMS_DIR / f"{scale}.yaml"
+    folder = Path(os.environ.get("STUDY_PARAMS") or PARAMS_DIR)
+    path = folder / f"{scale}.yaml"
     if not path.exists():
-        known = sorted(p.stem for p in PARAMS_DIR.glob("*.yaml"))
+        known = sorted(p.stem for p in folder.glob("*.yaml"))
         raise StudyError(f"There is no params/{scale}.yaml{nearest(scale, known)}.")
     where = f"params/{path.name}"
     try:

@@ -1,5 +1,6 @@
 """The paper's own numbers (arXiv 2507.07562v1), read from outputs/paper_published."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
@@ -34,6 +35,17 @@ METHOD_OF_ARM = {
     "data_mixing": "Data Mixing",
     "merging": "Model Merging",
 }
+
+
+def paper_name(benchmark: str) -> str:
+    """The benchmark of the paper that one of ours mirrors, or is."""
+    return MIRRORED.get(benchmark, benchmark)
+
+
+def in_paper_order(benchmarks: Iterable[str]) -> list[str]:
+    """Each benchmark once, as the paper orders them; any other after these, by name."""
+    order = [*MIRRORED, *MIRRORED.values()]
+    return sorted(set(benchmarks), key=lambda name: (order.index(name) if name in order else len(order), name))
 
 
 def published(name: str) -> pd.DataFrame:

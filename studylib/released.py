@@ -9,7 +9,6 @@ from studylib.study import Study, reference_root
 
 CHAPTER = "12_released_checkpoints"
 TABLES = ("accuracy", "gains", "lengths", "words", "level_agreement")
-WORDS_OF = "MathVision"  # Table 5 counts there
 
 
 def rescored(study: Study) -> dict[str, pd.DataFrame] | None:
@@ -35,12 +34,11 @@ def _measured(study: Study) -> dict[str, pd.DataFrame]:
     levels = tagged
     if tagged["question_id"].map(published).isin(difficulty.LEVELS).all():
         levels = tagged.assign(level=tagged["question_id"].map(published))
-    words = scores[scores["benchmark"] == WORDS_OF]
     return {
         "accuracy": difficulty.accuracy(scores),
         "gains": difficulty.gains(trained, base_a, base, levels),
         "lengths": length.response_length(scores, levels),
-        "words": style.word_counts(words if len(words) else scores),
+        "words": style.word_counts(style.of_table_5(scores)),
         "level_agreement": level_agreement(tagged, published).reset_index(),
     }
 

@@ -1,13 +1,15 @@
 """Joins, lengths, words, flows and divergence on tables small enough to check by hand."""
 
+import json
+
 import pandas as pd
 import pytest
 
-from studylib.analysis import divergence, length, style
+from studylib.analysis import divergence, length, steps, style
 from studylib.analysis.difficulty import tag_levels
 from studylib.analysis.scores import join_scores, question_rates
 from studylib.errors import StudyError
-from studylib.published import published, published_gains
+from studylib.published import in_paper_order, published, published_gains
 
 
 def responses(texts: list[str], arm: str = "sft_eureka", tokens: int = 10, cut: int = 0) -> pd.DataFrame:
@@ -117,6 +119,31 @@ def test_pivotal_tokens_are_ranked_by_mean_and_rare_ones_left_out():
     assert divergence.kl_by_place(tokens).set_index("place")["count"].tolist() == [3, 2]
     with pytest.raises(StudyError, match="occurs 5 times"):
         divergence.pivotal_tokens(tokens)
+
+
+def test_a_response_reads_where_it_names_a_line_of_the_picture():
+    texts = ["row 1: red 3. 0+3=3.", "3+4=7.", "The row 1 is red.", "<think>bar 2: blue 4.</think>"]
+    table = steps.line_by_line(joined(["correct", "correct", "wrong", "wrong"], texts=texts)).set_index("benchmark")
+    assert table.loc["MiniVision", ["estimate", "right_reading", "right_leaping"]].tolist() == [50, 50, 50]
+    assert table.loc["all", "estimate"] == 50
+    leaps = steps.line_by_line(joined(["correct", "wrong"], texts=["7.", "8."])).iloc[0]
+    assert leaps["estimate"] == 0 and pd.isna(leaps["right_reading"]) and leaps["right_leaping"] == 50
+
+
+def test_steps_are_counted_only_where_the_question_has_a_program():
+    cells = {"0": ["red", "digit", 3], "5": ["red", "digit", 4]}
+    scene = {"figure": "grid", "style": 0, "cells": cells}
+    program = json.dumps({"scene": scene, "start": 0, "ops": [[["+", 3]], [["+", 4]], [], []]})
+    scores = joined(["correct"] * 4, texts=["row 1: red 3. 0+3=3.", "row 1: blue 3. 0+4=4.", "0+3=3.", "7"])
+    one = steps.steps_right(scores, pd.DataFrame({"id": ["q0", "q1"], "scene": [program, ""]}))
+    assert one.to_dict() == {"sft_eureka": 50}
+    none = steps.steps_right(scores, pd.DataFrame({"id": ["q0", "q1"], "scene": ["", ""]}))
+    assert none.index.tolist() == ["sft_eureka"] and none.isna().all()
+
+
+def test_benchmarks_stand_in_the_papers_order_by_our_names_and_by_its_own():
+    assert in_paper_order(["MiniStar", "MiniVerse", "Another", "MiniStar"]) == ["MiniVerse", "MiniStar", "Another"]
+    assert in_paper_order(["MMStar", "MathVision", "MMMU"]) == ["MathVision", "MMMU", "MMStar"]
 
 
 def test_published_tables_are_whole_and_an_unknown_name_is_refused():

@@ -6,8 +6,9 @@ import pytest
 from studylib import dry_run, hub
 from studylib.as_published import LEVEL_COLUMN, write_published
 from studylib.data import mini_rows
+from studylib.errors import StudyError
 from studylib.params import load_params
-from studylib.study import Study
+from studylib.study import Study, plan_identity
 
 WORLD = {"data.train": 6, "data.text_traces": 3, "data.validation": 1, "data.test": 2}
 
@@ -43,6 +44,14 @@ def test_the_mini_world_comes_back_from_the_files_of_the_published_sets(study):
         assert len(row["images"]) == 1
     traces = hub.load_traces(study.params, "careful")
     assert len(traces) == 3 and traces[0]["trace"].startswith("<think> ") and "\\boxed{" in traces[0]["trace"]
+
+
+def test_a_chapter_finds_the_small_study_by_scale_and_seed_alone(study, monkeypatch):
+    dry_run.write_params(study.overrides)
+    monkeypatch.setenv("STUDY_PARAMS", str(dry_run.FOLDER / "params"))
+    assert plan_identity(Study("paper", 1).plan) == plan_identity(study.plan)
+    with pytest.raises(StudyError, match=r"no params/mini\.yaml"):
+        Study("mini", 1)
 
 
 def test_levels_must_be_named_as_on_the_hub(tmp_path):

@@ -15,7 +15,7 @@ from studylib.figures import difficulty as by_level
 from studylib.figures import display, palette, samples, tables, training
 from studylib.figures import length as by_length
 from studylib.figures import style as by_style
-from studylib.published import published, published_gains
+from studylib.published import paper_name, published, published_gains
 
 STAMP = "scale smoke, seed 1, plan abc"
 
@@ -147,6 +147,15 @@ def test_table_puts_each_arm_above_the_papers_row(study):
     assert len(tables.plain(table).data) < 4000
     with pytest.raises(StudyError, match="'merging'"):
         tables.beside_paper(study["accuracy"], published("headline"), {"merging": "Model Merging"}, STAMP)
+
+
+def test_at_the_papers_scale_its_benchmarks_stand_beside_themselves(study):
+    accuracy = study["accuracy"].assign(benchmark=lambda t: t["benchmark"].map(paper_name))
+    table = tables.beside_paper(accuracy, published("headline"), {"rl": "RL"}, STAMP)
+    assert list(table.columns) == ["MathVision", "MathVerse", "MathVista", "MMMU", "MMStar", "average"]
+    gains = study["gains"].assign(benchmark=lambda t: t["benchmark"].map(paper_name))
+    fig = by_level.gain_by_level(gains, STAMP, published_gains())
+    assert sum(trace.name == "RL, paper (7B)" for trace in fig.data) == 5
 
 
 def test_a_question_without_a_picture_still_shows_its_text():

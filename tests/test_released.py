@@ -15,7 +15,7 @@ from studylib.params import Model, load_params
 from studylib.published import METHOD_OF_ARM, MIRRORED, published, published_gains
 from studylib.study import Study
 
-NAMES = {name: name for name in MIRRORED.values()}
+NAMES = list(MIRRORED.values())
 
 
 def as_in_the_paper(table: pd.DataFrame) -> pd.DataFrame:
@@ -79,9 +79,9 @@ def test_rescored_tables_are_drawn_beside_the_printed_ones(monkeypatch, tmp_path
     assert set(found["gains"].query("against == 'B'")["level"]) == {"L2", "all"}  # as published
     assert set(found["accuracy"]["arm"]) == {"base", "sft_eureka", "rl"}
     assert found["level_agreement"].set_index("published").drop("L2").to_numpy().sum() == 0
-    shown = beside_paper(found["accuracy"], published("headline"), {"rl": "RL"}, "stamp", NAMES)
+    shown = beside_paper(found["accuracy"], published("headline"), {"rl": "RL"}, "stamp")
     assert list(shown.columns) == [*NAMES, "average"]
-    fig = figure_1(found["gains"], published_gains(), "stamp", NAMES)
+    fig = figure_1(found["gains"], published_gains(), "stamp")
     assert "MathVision, paper (7B)" in [title.text for title in fig.layout.annotations]
 
 

@@ -7,10 +7,16 @@ import pandas as pd
 from studylib.analysis.difficulty import ALL, POINTS
 from studylib.analysis.scores import question_rates
 from studylib.analysis.stats import estimates_by
+from studylib.published import paper_name
 
 # Table 5 of the paper, then a wider list from its section 2.3.
 PAPER_WORDS = ("wait", "check", "mistake", "alternative", "however")
 WIDER_WORDS = (*PAPER_WORDS, "hmm", "maybe", "verify", "again", "let", "first", "then", "because", "so")
+
+
+def of_table_5(scores: pd.DataFrame) -> pd.DataFrame:
+    """The responses among which Table 5 counts: those to MathVision, or to what mirrors it."""
+    return scores[scores["benchmark"].map(paper_name) == "MathVision"]
 
 
 def word_counts(scores: pd.DataFrame, words: tuple[str, ...] = PAPER_WORDS) -> pd.DataFrame:

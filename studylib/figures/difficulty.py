@@ -15,7 +15,7 @@ from studylib.figures.palette import (
     marker_of,
     name_of,
 )
-from studylib.published import MIRRORED
+from studylib.published import in_paper_order, paper_name
 
 COLUMNS = 2
 
@@ -33,8 +33,8 @@ def panel_grid(names: list[str], columns: int = COLUMNS, **options) -> tuple[go.
 
 def panel_order(benchmarks: pd.Series) -> list[str]:
     """Benchmarks in the paper's order, the sum over all last."""
-    order = [*MIRRORED, ALL]
-    return sorted(benchmarks.unique(), key=lambda name: (order.index(name) if name in order else -1, name))
+    names = set(benchmarks)
+    return in_paper_order(names - {ALL}) + [ALL] * (ALL in names)
 
 
 def gain_by_level(gains: pd.DataFrame, stamp: str, published: pd.DataFrame | None = None) -> go.Figure:
@@ -55,8 +55,8 @@ def gain_by_level(gains: pd.DataFrame, stamp: str, published: pd.DataFrame | Non
             cells = _at_levels(fair[fair["arm"] == arm], panel)
             shift = 0.6 * (i - (len(arms) - 1) / 2) / max(len(arms), 4)
             fig.add_trace(_gain_line(cells, arm, shift, show=panel == panels[0]), **places[panel])
-        if published is not None and panel in MIRRORED:
-            theirs = published[(published["benchmark"] == MIRRORED[panel]) & published["arm"].isin(arms)]
+        if published is not None:
+            theirs = published[(published["benchmark"] == paper_name(panel)) & published["arm"].isin(arms)]
             for arm in in_order(list(theirs["arm"].unique())):
                 trace = _paper_line(theirs[theirs["arm"] == arm], arm, show=panel == panels[0])
                 fig.add_trace(trace, **places[panel])

@@ -6,7 +6,7 @@ from plotly.subplots import make_subplots
 
 from studylib.analysis.difficulty import ALL, LEVELS
 from studylib.analysis.verdicts import NON_INFERIORITY_MARGIN
-from studylib.figures.difficulty import panel_grid
+from studylib.figures.difficulty import panel_grid, panel_order
 from studylib.figures.palette import (
     FAINT,
     INK,
@@ -18,7 +18,7 @@ from studylib.figures.palette import (
     marker_of,
     name_of,
 )
-from studylib.published import MIRRORED
+from studylib.published import paper_name
 
 WHOSE = ("ours", "paper (7B)")
 # Name, marker, dash, colour and shift along the axis of each merge method.
@@ -29,20 +29,17 @@ MERGES = {
 }
 
 
-def figure_1(
-    gains: pd.DataFrame, published: pd.DataFrame, stamp: str, benchmarks: dict[str, str] = MIRRORED
-) -> go.Figure:
+def figure_1(gains: pd.DataFrame, published: pd.DataFrame, stamp: str) -> go.Figure:
     """Gain of every method by level, a row of panels a benchmark: ours on the left, the paper's on the right.
 
     A column has one axis; the paper's has its own, since its gains are smaller.
     gains: difficulty.gains (points), of which the fair ones (against "B") and the base's own line are drawn, with
     intervals. published: published.published_gains, digitised and without any; the last row is their plain mean.
-    benchmarks: the name in the paper of each of ours.
     """
     means = published.groupby(["arm", "level"], sort=False)["estimate"].mean().reset_index().assign(benchmark=ALL)
     cells, theirs = gains[gains["level"] != ALL], pd.concat([published, means])
     fair, own = cells[cells["against"] == "B"], cells[(cells["arm"] == "base") & (cells["against"] == "A")]
-    arms, rows = in_order(list(fair["arm"].unique())), [*benchmarks.items(), (ALL, ALL)]
+    arms, rows = in_order(list(fair["arm"].unique())), [(b, paper_name(b)) for b in panel_order(gains["benchmark"])]
     titles = [f"{name.replace(ALL, 'All')}, {whose}" for row in rows for name, whose in zip(row, WHOSE, strict=True)]
     fig = make_subplots(
         len(rows), 2, subplot_titles=titles, shared_yaxes="columns", vertical_spacing=0.045, horizontal_spacing=0.1

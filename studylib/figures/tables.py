@@ -8,22 +8,22 @@ from IPython.display import HTML
 from studylib.analysis.difficulty import ALL
 from studylib.errors import StudyError
 from studylib.figures.palette import in_order, name_of
-from studylib.published import MIRRORED
+from studylib.published import in_paper_order, paper_name
 
 MARKS = {"holds": "✔ holds", "fails": "✘ fails", "undecided": "? undecided"}
 
 
-def beside_paper(
-    accuracy: pd.DataFrame, paper: pd.DataFrame, rows: dict[str, str], stamp: str, benchmarks: dict[str, str] = MIRRORED
-) -> pd.DataFrame:
+def beside_paper(accuracy: pd.DataFrame, paper: pd.DataFrame, rows: dict[str, str], stamp: str) -> pd.DataFrame:
     """Accuracy in %: our arm with half of its interval, and under it the paper's row.
 
     accuracy: difficulty.accuracy. paper: a published table whose first column names its rows. rows: our arm
-    and the paper's row. The columns are our benchmarks, named with those of the paper that they mirror or are.
+    and the paper's row. The columns are our benchmarks, named with those of the paper that they mirror or are;
+    a benchmark that the paper has not is left out.
     """
     label = paper.columns[0]
     lines, index = [], []
     cells = accuracy.set_index(["arm", "benchmark"])
+    benchmarks = {b: paper_name(b) for b in in_paper_order(accuracy["benchmark"]) if paper_name(b) in paper}
     for arm in in_order(list(rows)):
         if arm not in cells.index.get_level_values("arm"):
             raise StudyError(f"The table needs the arm '{arm}', which has no accuracy; evaluate it first.")
