@@ -69,7 +69,7 @@ publish: $(READY)  ## weights, card and manifests of ARM="rl ..." for OWNER on t
 	@$(STUDYLIB) publish $(or $(ARM),$(error name the arms: make publish ARM="rl sft_eureka" OWNER=you)) $(OF) \
 	  --owner $(or $(OWNER),$(error name the account on the hub: OWNER=you)) $(if $(filter 1,$(PUSH)),--push)
 
-paper-dry-run: $(READY)  ## every stage of params/paper.yaml on small things: two processes, FSDP2, vLLM, a judge
+paper-dry-run: $(READY)  ## every stage and chapter of params/paper.yaml on small things: two processes, FSDP2, vLLM, a judge
 	@$(STUDYLIB) dry-run
 	$(PY) -m pytest -q tests/test_launch.py tests/test_weight_sync.py -k "sharded or engines"
 

@@ -149,7 +149,7 @@ def named_error(lines: list[str], mark: str = "Error: ") -> str | None:
 
 
 def reason(output: str, label: str, log: Path) -> str:
-    """One sentence of why the processes ended: their own error, or which of them was killed."""
+    """One sentence of why the processes ended: their own error, which of them was killed, or what was raised first."""
     if own := named_error(output.splitlines()):
         return own
     killed = re.search(r"failed \(exitcode: -(\d+)\) local_rank: (\d+)", output)
@@ -159,8 +159,11 @@ def reason(output: str, label: str, log: Path) -> str:
             f"{label}: process {killed[2]} was ended by {name} (out of memory?) and the others with it; start again: "
             f"training goes on from its last checkpoint. All they said is in {log}."
         )
-    last = [line for line in output.splitlines() if line.strip()]
-    return f"{label}: training in several processes stopped: {(last or ['no word'])[-1]}; all they said is in {log}."
+    raised = re.search(
+        r"^(?:\[rank\d+\]: )?([\w.]+(?:Error|Exception): .+)", output, re.MULTILINE
+    )  # the others follow it
+    last = raised[1] if raised else next((line for line in output.splitlines()[::-1] if line.strip()), "no word")
+    return f"{label}: training in several processes stopped: {last}; all they said is in {log}."
 
 
 def die_with(pid: int) -> None:

@@ -6,6 +6,7 @@ import faulthandler
 import json
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +31,23 @@ def train(job: Path) -> None:
     # Helping: the stage's clock is kept by the process that started these.
     work = Work(stage, Path(told["path"]), inputs, _say, helping=True, launched=arguments(params, stage))
     loop.CHECKPOINT_SECONDS = 60 * params.launch.checkpoint_minutes
+    loop.run = ended_together(loop.run)
     KINDS[stage.kind].do(work, params)
     check(work.facts, params)
     if loop.main_process():
         part = work.path.with_suffix(".facts.part")
         part.write_text(json.dumps(work.facts))
         part.rename(work.path.with_suffix(f".{FACTS}"))
+
+
+def ended_together(run: Callable[[Any, Path], None]) -> Callable[[Any, Path], None]:
+    """A training that ends when all processes have: the main one then removes what the others may still be reading."""
+
+    def whole(trainer: Any, out: Path) -> None:
+        run(trainer, out)
+        trainer.accelerator.wait_for_everyone()
+
+    return whole
 
 
 def arguments(params: Params, stage: Stage) -> dict[str, Any]:

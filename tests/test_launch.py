@@ -108,13 +108,33 @@ def test_a_killed_process_fails_the_stage_within_a_minute_and_a_restart_resumes(
     assert steps == sorted(set(steps)) and steps[-1] == 80
 
 
+def test_the_main_process_clears_away_nothing_that_another_still_reads(tmp_path):
+    """tests/ended_together.py: the other process is the slower one, as it was once in forty trainings."""
+    (tmp_path / "resume").mkdir()
+    done = torchrun("ended_together.py", str(tmp_path))
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert not (tmp_path / "resume").exists()
+
+
+def test_the_reason_of_a_failed_training_is_the_first_error_and_not_the_ruler_below_it(tmp_path):
+    said = "[rank1]: Traceback\n[rank1]: FileNotFoundError: no resume\n[rank0]: RuntimeError: peer gone\n=====\n"
+    told = launch.reason(said, "rl.s1", tmp_path / "log")
+    assert told.startswith("rl.s1: training in several processes stopped: FileNotFoundError: no resume; all they said")
+    assert "stopped: no word;" in launch.reason("", "rl.s1", tmp_path / "log")
+
+
+def torchrun(script: str, *words: str) -> subprocess.CompletedProcess:
+    """A script of these tests in two processes."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--rdzv-backend=c10d"]
+    command += ["--rdzv-endpoint=localhost:0", str(TESTS / script), *words]
+    paths = os.pathsep.join([str(TESTS.parent), str(TESTS)])
+    return subprocess.run(command, env={**os.environ, "PYTHONPATH": paths}, capture_output=True, text=True)
+
+
 @pytest.mark.parametrize("head", ["light", "fused"])
 def test_a_sharded_model_takes_the_step_of_a_whole_one_and_is_published_whole(tiny_base, tmp_path, head):
     """The paper's FSDP2 wrapping under gloo, with either scoring head, full and with LoRA (tests/sharded.py)."""
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--rdzv-backend=c10d"]
-    command += ["--rdzv-endpoint=localhost:0", str(TESTS / "sharded.py"), str(tiny_base), str(tmp_path), head]
-    paths = os.pathsep.join([str(TESTS.parent), str(TESTS)])
-    done = subprocess.run(command, env={**os.environ, "PYTHONPATH": paths}, capture_output=True, text=True)
+    done = torchrun("sharded.py", str(tiny_base), str(tmp_path), head)
     assert done.returncode == 0, done.stderr[-2000:]
     for name, told in json.loads((tmp_path / "told.json").read_text()).items():
         assert told["sharded"] == 1 and told["loss"][0] == pytest.approx(told["loss"][1], rel=1e-4)
