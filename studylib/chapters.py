@@ -71,7 +71,7 @@ def _execute(name: str, study: Study, work: Work) -> None:
 
 def papermill(name: str, out: Path, study: Study, tables: Path, progress: Path | None = None) -> None:
     """Executes one notebook in a process of its own. Raises StudyError with what the failing cell said."""
-    environment = {**os.environ, "STUDY_TABLES": str(tables), "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "STUDY_TABLES": str(tables), "PYTHONPATH": str(ROOT)}
     if progress is not None:
         environment["STUDY_PROGRESS"] = str(progress)
     command = [

@@ -133,6 +133,16 @@ def test_show_emits_json_and_html_with_the_same_id_twice(figures, monkeypatch):
     assert len(json.dumps(shown[0])) < 100_000
 
 
+def test_a_reference_that_is_read_again_starts_no_chrome(figures, monkeypatch):
+    shown = []
+    monkeypatch.setattr(display, "display", lambda bundle, raw: shown.append(bundle))
+    monkeypatch.setattr(display, "png", lambda fig, width: b"picture")
+    for reading in ("0", "1"):
+        monkeypatch.setenv("STUDY_READ", reading)
+        display.show(figures["words"], "words")
+    assert ["image/png" in bundle for bundle in shown] == [True, False]
+
+
 def test_a_chrome_that_does_not_start_costs_only_the_png(figures, monkeypatch):
     monkeypatch.setattr(display.shutil, "which", lambda name: "/bin/false")
     monkeypatch.setattr(go.Figure, "to_image", lambda *a, **k: (_ for _ in ()).throw(RuntimeError("no Chrome")))

@@ -1,6 +1,7 @@
 """Intervals and tests. Every interval names, in the column `source`, what it lets vary."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import pandas as pd
@@ -68,21 +69,19 @@ def bootstrap_mean(values: pd.DataFrame, draws: int = 1000, random_state: int = 
     follow Satterthwaite from the two parts, so few seeds widen it.
     """
     refuse_missing_clusters(values["problem"])
-    rng = np.random.default_rng(random_state)
     seeds = np.sort(values["seed"].unique())
-    seed_weights = _resample(rng, len(seeds), draws) if len(seeds) > 1 else np.ones((draws, 1))
-    drawn, by_seed, lonely = np.zeros(draws), np.zeros(len(seeds)), False
-    strata = list(values.groupby("benchmark", sort=True))
-    for _, stratum in strata:
-        sums, counts = _cells(stratum, seeds)
-        lonely |= sums.shape[1] < 2
-        weights = _resample(rng, sums.shape[1], draws)
+    strata = [stratum for _, stratum in values.groupby("benchmark", sort=True)]
+    cells_of = [_cells(stratum, seeds) for stratum in strata]
+    sizes = tuple(sums.shape[1] for sums, _ in cells_of)
+    seed_weights, *problem_weights = _weights(random_state, (len(seeds), *sizes), draws)
+    drawn, by_seed = np.zeros(draws), np.zeros(len(seeds))
+    for (sums, counts), weights in zip(cells_of, problem_weights, strict=True):
         top, bottom = ((weights @ cells.T * seed_weights).sum(1) for cells in (sums, counts))
         drawn += np.divide(top, bottom, out=np.full(draws, np.nan), where=bottom > 0) / len(strata)
         by_seed += sums.sum(1) / counts.sum(1) / len(strata)
-    mean = float(np.mean([stratum["value"].mean() for _, stratum in strata]))
-    se = float("nan") if lonely else float(np.nanstd(drawn, ddof=1))
-    problems = sum(stratum["problem"].nunique() for _, stratum in strata)
+    mean = float(np.mean([stratum["value"].mean() for stratum in strata]))
+    se = float("nan") if min(sizes) < 2 else float(np.nanstd(drawn, ddof=1))
+    problems = sum(sizes)
     df = _satterthwaite(se, by_seed, problems)
     half = stats.t.ppf(0.975, df) * se if df > 0 else float("nan")
     source = QUESTIONS_AND_SEEDS if len(seeds) > 1 else QUESTIONS
@@ -101,6 +100,15 @@ def _cells(stratum: pd.DataFrame, seeds: np.ndarray) -> tuple[np.ndarray, np.nda
     if (counts.sum(axis=1) == 0).any():
         raise StudyError(f"{stratum['benchmark'].iloc[0]} lacks one of the seeds {seeds.tolist()}; evaluate it too.")
     return sums, counts
+
+
+@lru_cache(maxsize=64)  # every arm is asked the same questions, so its cells have the sizes of the last one's
+def _weights(random_state: int, units: tuple[int, ...], draws: int) -> list[np.ndarray]:
+    """How often each seed, then each problem of each stratum is drawn: (draws, units) each. A lone seed is kept."""
+    rng = np.random.default_rng(random_state)
+    seeds, *strata = units
+    of_seeds = _resample(rng, seeds, draws) if seeds > 1 else np.ones((draws, 1))
+    return [of_seeds, *(_resample(rng, problems, draws) for problems in strata)]
 
 
 def _resample(rng: np.random.Generator, units: int, draws: int) -> np.ndarray:

@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import os
 import shutil
 import warnings
 
@@ -22,13 +23,15 @@ warnings.filterwarnings("ignore", message="The kopts argument is ignored")
 def show(fig: go.Figure, div_id: str) -> None:
     """Emit plotly JSON, html that needs a plotly.js of the page's own, and a PNG where a Chrome is found.
 
+    Where the reference is only read again (STUDY_READ) no Chrome is started: the committed chapters hold the PNGs.
+
     div_id: stable and unique in the notebook, so that a second run gives the same output.
     """
     bundle = {
         "application/vnd.plotly.v1+json": json.loads(fig.to_json()),
         "text/html": fig.to_html(full_html=False, include_plotlyjs=False, div_id=div_id),
     }
-    picture = png(fig, PNG_WIDTH)
+    picture = None if os.environ.get("STUDY_READ") == "1" else png(fig, PNG_WIDTH)
     if picture is not None:
         bundle["image/png"] = base64.b64encode(picture).decode()
     display(bundle, raw=True)
