@@ -24,7 +24,7 @@ import yaml
 from studylib.chapters import chapters, run_chapter
 from studylib.errors import StudyError
 from studylib.launch import TRAINED
-from studylib.params import PARAMS_DIR, load_params
+from studylib.params import load_params, params_dir
 from studylib.provenance import ROOT
 from studylib.schedule import worker_count
 from studylib.study import Study
@@ -101,7 +101,7 @@ def small(judge: str) -> dict[str, Any]:
 
 def _small_arms() -> dict[str, list[dict[str, Any]]]:
     """The arms of the paper, each stage without the sizes that it sets for itself."""
-    arms = yaml.safe_load((PARAMS_DIR / "paper.yaml").read_text())["arms"]
+    arms = yaml.safe_load((params_dir() / "paper.yaml").read_text())["arms"]
     return {arm: [_without_sizes(stage) for stage in stages] for arm, stages in arms.items()}
 
 

@@ -159,9 +159,7 @@ def reason(output: str, label: str, log: Path) -> str:
             f"{label}: process {killed[2]} was ended by {name} (out of memory?) and the others with it; start again: "
             f"training goes on from its last checkpoint. All they said is in {log}."
         )
-    raised = re.search(
-        r"^(?:\[rank\d+\]: )?([\w.]+(?:Error|Exception): .+)", output, re.MULTILINE
-    )  # the others follow it
+    raised = re.search(r"^(?:\[rank\d+\]: )?([\w.]+(?:Error|Exception): .+)", output, re.MULTILINE)
     last = raised[1] if raised else next((line for line in output.splitlines()[::-1] if line.strip()), "no word")
     return f"{label}: training in several processes stopped: {last}; all they said is in {log}."
 

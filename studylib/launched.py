@@ -41,7 +41,10 @@ def train(job: Path) -> None:
 
 
 def ended_together(run: Callable[[Any, Path], None]) -> Callable[[Any, Path], None]:
-    """A training that ends when all processes have: the main one then removes what the others may still be reading."""
+    """A training that ends when all processes have: the main one then removes what the others may still be reading.
+
+    Here and not in train/loop.py, whose code is part of the identity of everything that one process has trained.
+    """
 
     def whole(trainer: Any, out: Path) -> None:
         run(trainer, out)

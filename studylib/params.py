@@ -52,7 +52,7 @@ __all__ = [
     "parse_params",
 ]
 
-PARAMS_DIR = Path(__file__).resolve().parent.parent / "params"  # or the folder that STUDY_PARAMS names
+PARAMS_DIR = Path(__file__).resolve().parent.parent / "params"
 
 
 class Params(Section):
@@ -182,15 +182,19 @@ def _sentence(error: dict) -> str:
     return f"{place!r} is {error['input']!r}, but {said[0].lower() + said[1:]}"
 
 
+def params_dir() -> Path:
+    """Where the params files are: `params/`, or the folder that STUDY_PARAMS names."""
+    return Path(os.environ.get("STUDY_PARAMS") or PARAMS_DIR)
+
+
 def load_params(scale: str, overrides: dict[str, Any] | None = None) -> Params:
     """The parameters of `params/<scale>.yaml`, with `overrides` by dotted key (`{"rl.steps": 4}`).
 
     Raises StudyError naming the file, the key, and the nearest known key.
     """
-    folder = Path(os.environ.get("STUDY_PARAMS") or PARAMS_DIR)
-    path = folder / f"{scale}.yaml"
+    path = params_dir() / f"{scale}.yaml"
     if not path.exists():
-        known = sorted(p.stem for p in folder.glob("*.yaml"))
+        known = sorted(p.stem for p in params_dir().glob("*.yaml"))
         raise StudyError(f"There is no params/{scale}.yaml{nearest(scale, known)}.")
     where = f"params/{path.name}"
     try:

@@ -29,9 +29,9 @@ def line_by_line(scores: pd.DataFrame) -> pd.DataFrame:
     Columns: arm, benchmark ("all" for their mean), those of stats.Estimate for the share in %, then the accuracies
     right_reading and right_leaping in %.
     """
+    reads = scores["text"].map(lambda text: any(step["label"] for step in STATEMENT.finditer(text)))
+    scores = scores.assign(reads=POINTS * reads.astype(float), percent=POINTS * scores["correct"])
     cells = pd.concat([scores.assign(panel=scores["benchmark"]), scores.assign(panel=ALL)], ignore_index=True)
-    reads = cells["text"].map(lambda text: any(step["label"] for step in STATEMENT.finditer(text)))
-    cells = cells.assign(reads=POINTS * reads.astype(float), percent=POINTS * cells["correct"])
     tables = []
     for panel, group in cells.groupby("panel", sort=False):
         shares = estimates_by(question_rates(group, "reads"), ["arm"]).set_index("arm")
