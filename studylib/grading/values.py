@@ -20,6 +20,8 @@ _COPULAS = (
     re.compile(r"\b(?:is|are|was|were|equals?|gives?)\b|[=≈]|\\approx|\\equiv", re.I),
     re.compile(r"\b(?:be|by|has|have|of)\b|:", re.I),
 )
+_SAYING = re.compile(r"\b(?:is|are|was|were|be|equals?)\b(?! not)|[=:]|[是为]", re.I)
+_SO = re.compile(r"\b(?:therefore|thus|hence|so)\b,?(?! (?:that|far|much|many)\b)(?=\s+\S)", re.I)
 _NOT_THIS = r"\b(?:not|(?:more|less|fewer|greater|larger|smaller) than)\b"
 _UNLIKE, _OTHERWISE = re.compile(rf"\W*{_NOT_THIS}", re.I), re.compile(rf"{_NOT_THIS}\W*$", re.I)
 _RANGE = re.compile(rf"\b(?:between|from)\s+({_DIGITS})\s*(?:and|to|-)\s*({_DIGITS})", re.I)
@@ -42,6 +44,13 @@ def _inside(match: re.Match[str]) -> str:
     return next(group for group in match.groups() if group)
 
 
+def phrases_in(text: str) -> list[str]:
+    """What `text` may be saying in words: what follows each of its first "is", "are", ":" or "=", and all of it."""
+    whole = tidy(text)
+    ends = [m.end() for m in list(_SAYING.finditer(whole))[:6]]
+    return [whole, *(whole[end:].strip() for end in ends)]
+
+
 def value_in(text: str, question: str = "") -> str | None:
     """The value that `text` states: all of it where it is one; else what follows its last "is", "=" or the
     like; else its last formula, or its number (of several, one that the question does not name). None: no
@@ -52,6 +61,9 @@ def value_in(text: str, question: str = "") -> str | None:
     opening = _opening(text)
     if opening:
         return opening
+    clause = list(_SO.finditer(text))
+    if clause and text[: clause[-1].start()].strip() and (value := value_in(text[clause[-1].end() :], question)):
+        return value
     between = _RANGE.search(text)
     if between and len(_NUMBER.findall(text)) == 2:
         return f"{between[1]} to {between[2]}"

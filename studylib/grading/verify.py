@@ -21,7 +21,7 @@ _TOWER = re.compile(r"(?:\^|\*\*)[\s{(]*(?:\d+[\s})]*(?:\^|\*\*)|\d{5,})")
 _SEVERAL = re.compile(r"[,;]|\\text|\band\b|or")
 _ABOUT = re.compile(r"\\approx|\\simeq|≈|≃")
 _ARTICLE = re.compile(r"^(?:an?|the)\s+", re.I)
-_PLURAL = re.compile(r"(?<=[a-z]{3})(?:(?<=[sxz]|ch|sh)es|(?<!s)s)$")
+_PLURAL = re.compile(r"(?<=[a-z]{3})(?:(?:(?<=[sxz])|(?<=[cs]h))es|(?<!s)s)$")
 
 
 def squeeze(text: str) -> str:
