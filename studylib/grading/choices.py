@@ -88,7 +88,7 @@ class Options:
         for the false one) the one that it calls wrong."""
         places = list(_TICK.finditer(text[-5000:]))[:100]
         verdicts: dict[str, bool] = {}
-        for match, after in zip(places, [*places[1:], None], strict=True):
+        for match, after in zip(places, [*places[1:], None], strict=False):
             passage = text[-5000:][match.end() : after.start() if after else match.end() + 120]
             mark = _MARK.search(re.split(r"[.;。；!]\s", passage.lstrip(".:) "), maxsplit=1)[0])
             if mark:

@@ -9,8 +9,8 @@ from studylib.grading.clean import tidy
 
 MAX_PARTS = 40
 _NUMBERED = re.compile(r"(?:^|(?<=[\s;,.:$|]))\(?\s*(?:\((\d)\)|([\u2460-\u2468]))\s*:?\s*")
-_CIRCLED = re.compile(r"^[\s,;]*(?:[\u2460-\u2473][\s,;]*)+$|^(?:\d\.){2,}$")
-_THOUSANDS = re.compile(r"(?<!\d)\d{1,3}(?:,\d{3})+(?![\d,])(?!,\d)")
+_CIRCLED = re.compile(r"^[\s,;]*(?:[\u2460-\u2473](?:[\s,;和]|and)*)+$|^(?:\d\.){2,}\d?$")
+_THOUSANDS = re.compile(r"(?<!\d)\d{1,3}(?:,\d{3})+(?!\d)(?!,\d)")
 _SEPARATOR = re.compile(r"[;\n]|,|(?<![A-Za-z\\])(?:and|or)(?![A-Za-z])|\\text\s*\{\s*(?:and|or)\s*\}")
 _LABEL = re.compile(
     r"^(?:(?:so|thus|hence|therefore|where|with),?\s+)?(?:the\s+)?"
@@ -47,10 +47,12 @@ class Part(NamedTuple):
 
 
 class Parts(NamedTuple):
-    """The parts of an answer, and whether their order says which is which."""
+    """The parts of an answer; whether their order says which is which; whether they are numbered or on lines, so
+    that nothing else can be meant."""
 
     parts: list[Part]
-    ordered: bool
+    ordered: bool = False
+    sure: bool = False
 
 
 def unremarked(gold: str) -> str:
@@ -124,18 +126,19 @@ def parts(text: str, hard: bool = False) -> Parts:
     """The parts of an answer: numbered "(1) ... (2) ...", on lines, or between semicolons (these are ordered), or
     a list with commas, "and" or "or". One part: no list."""
     if len(text) > 2000:
-        return Parts([Part("", text)], False)
+        return Parts([Part("", text)])
     text, brackets = _bare(one_notation(text))
     if _CIRCLED.match(tidy(text)):
-        return Parts([Part("", str(_digit(c))) for c in re.findall(r"[\u2460-\u2473\d]", text)], False)
-    numbered = {m[1] or str(_digit(m[2])) for m in _NUMBERED.finditer(text)}
-    if {"1", "2"} <= numbered:
+        return Parts([Part("", str(_digit(c))) for c in re.findall(r"[\u2460-\u2473\d]", text)])
+    numbered = {"1", "2"} <= {m[1] or str(_digit(m[2])) for m in _NUMBERED.finditer(text)}
+    if numbered:
         text = _NUMBERED.sub("\n", text)
     text = re.sub(r"(?<=\D)\.\s*$", "", text)
     pieces = _split(text, hard)
-    if {"1", "2"} <= numbered:
+    if numbered:
         pieces = [piece for line in pieces for piece in _lines(line)]
-    ordered = bool({"1", "2"} <= numbered or (";" in text and brackets != "{") or "\n" in text.strip() or brackets == "[")
+    sure = numbered or "\n" in text.strip()
+    ordered = sure or (";" in text and brackets != "{") or brackets == "["
     labelled = [_part(piece) for piece in pieces]
     labels = [part.label for part in labelled]
     if labels and labels[0] and not any(labels[1:]) and len(labels) > 1 and _VARIABLE.match(labels[0]):
@@ -143,7 +146,7 @@ def parts(text: str, hard: bool = False) -> Parts:
     roots = {m[1] if (m := _ROOTS.match(label)) else label for label in labels}
     if len(roots) == 1 and len(labels) > 1:
         labelled = [Part("", part.value) for part in labelled]
-    return Parts(labelled, ordered)
+    return Parts(labelled, ordered, sure)
 
 
 def _digit(character: str) -> int:

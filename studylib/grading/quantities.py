@@ -199,6 +199,8 @@ _WHOLE = {
 _PREFIXES = {"k": "1000", "c": "0.01", "d": "0.1", "m": "0.001", "µ": "0.000001", "μ": "0.000001", "M": "1000000"}
 _PREFIXES |= {"kilo": "1000", "centi": "0.01", "deci": "0.1", "milli": "0.001", "mega": "1000000"}
 _FACTOR = re.compile(r"(/|\bper\b)|(square|sq\.?|cubic)\s|([a-zA-Zµμ]+)\.?\s*(?:\^\s*\{?\s*(-?[1-9])\}?|(squared|cubed))?")
+_AFTER_FORMULA = re.compile(r"^(.*(?:[\d})\]]|\\pi))\s*(?<!\\)\b([a-zA-Z][a-zA-Z/ ]*(?:\^\{?-?\d\}?)?)$", re.S)
+_NAMELESS = frozenset(("degrees", "units", "square units", "cubic units"))
 _TIMES = {"square": 2, "sq": 2, "sq.": 2, "cubic": 3, "squared": 2, "cubed": 3}
 
 
@@ -244,6 +246,12 @@ def _known(unit: str) -> tuple[tuple[tuple[str, int], ...], Fraction] | None:
     if not end or unit[end:].strip(" .()"):
         return None
     return tuple(sorted((base, power) for base, power in powers.items() if power)), scale
+
+
+def unit_of(text: str) -> tuple[str, str]:
+    """A formula that is no plain number, and the known unit written after it ("" for none): `2\\pi cm`."""
+    match = _AFTER_FORMULA.match(text)
+    return (match[1], match[2]) if match and (_known(match[2]) or match[2] in _NAMELESS) else (text, "")
 
 
 def same(gold: Number, answer: Number, precision: float | None, unit: str | None) -> bool:

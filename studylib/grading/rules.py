@@ -16,7 +16,7 @@ FIELDS = ("question", "question_type", "choices", "answer", "answers", "answer_t
 MAX_SHOWN = 200
 _WORKED = re.compile(r"∵|∴|\b(?:therefore|thus|hence)\b|故|所以|因此", re.I)
 _INVERTED = re.compile(r"\b(?:not|incorrect|false|wrong|except|untrue)\b|错误|不正确|不是", re.I)
-_LETTERED = re.compile(r"^(?:(?:the )?(?:correct )?(?:option|choice|answer)\s*(?:is\s*)?)?\(?([A-Z])\)?(?:$|[.:,)]|\s+(?:because|since|as)\b)")
+_LETTERED = re.compile(r"^(?i:(?:the )?(?:correct )?(?:option|choice|answer)\s*(?:is\s*)?)?\(?([A-Z])\)?(?:$|[.:,)]|\s+(?:because|since|as)\b)")
 _LABELLED = re.compile(r"^\s*\([A-Z]{1,2}\)", re.M)
 
 
@@ -70,7 +70,9 @@ def gold_text(answer: str) -> str:
         return joined(answer, found, words=True) or found[-1][2]
     if _WORKED.search(answer) and len(answer) > 25:
         closing = re.split(r"∴|\b(?:therefore|thus|hence)\b|故|所以|因此", answer.rstrip(" .。"), flags=re.I)[-1]
-        return value_in(closing) or answer
+        value = value_in(closing.strip(" ,:")) or answer
+        last = value.rpartition("=")[2]
+        return last if re.search(r"\d", last) else value
     return answer
 
 
@@ -84,7 +86,7 @@ def choice_in(options: Options, question: str, reading: Response) -> Stated | No
         if index is not None:
             return Stated(options.letters[index], "stated", 0)
     for stated in (*reversed(reading.boxed), *reversed(reading.stated)):
-        texts = phrases_in(stated.text)[:1:-1] if stated.how == "boxed" and not is_expression(tidy(stated.text)) else []
+        texts = phrases_in(stated.text)[:0:-1] if stated.how == "boxed" and not is_expression(tidy(stated.text)) else []
         for text in (stated.text, *texts):
             for find in (options.by_letter, options.by_text, options.mentioned):
                 index = find(text)
@@ -173,7 +175,7 @@ def free_answer_in(reading: Response, gold: str, question: str) -> tuple[Stated 
             return Stated(texts[0], "stated", 0), texts
     if parts > 1 and sum(len(forms.parts(s.text).parts) for s in reading.stated) == parts and len(reading.stated) > 1:
         return reading.stated[-1], ["; ".join(s.text for s in reading.stated)]
-    for stated in reversed(reading.stated):
+    for stated in sorted(reversed(reading.stated), key=lambda s: s.weak):
         texts = versions(stated.text)
         if texts:
             return Stated(texts[0], stated.how, stated.start), texts

@@ -9,7 +9,7 @@ import sympy
 from sympy import Expr
 
 from studylib.grading import quantities
-from studylib.grading.clean import tidy
+from studylib.grading.clean import latex, tidy
 
 _VARIABLE = re.compile(r"[\d})\s]\s*[a-zA-Z][\s$]*$")
 _LATEX = math_verify.LatexExtractionConfig()
@@ -20,6 +20,7 @@ PRECISION = 1e-6  # relative, between expressions with decimals
 def _parsed(text: str) -> list[Any]:
     """What math-verify makes of `text`. Its plain-expression reader is left out: it evaluates text as Python. A
     letter at the end is a variable here (4t), which its reader of units would drop."""
+    text = latex(text)
     bare = text.strip().strip("$").strip()
     math = text if any(mark in bare for mark in ("$", "\\(", "\\[", "\\boxed")) else f"${bare}$"
     reader = _UNITS_KEPT if _VARIABLE.search(bare) else _LATEX

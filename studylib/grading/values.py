@@ -22,7 +22,7 @@ _COPULAS = (
 )
 _SAYING = re.compile(r"\b(?:is|are|was|were|be|equals?)\b(?! not)|[=:]|[是为]", re.I)
 _SO = re.compile(r"\b(?:therefore|thus|hence|so)\b,?(?! (?:that|far|much|many)\b)(?=\s+\S)", re.I)
-_NOT_THIS = r"\b(?:not|(?:more|less|fewer|greater|larger|smaller) than)\b"
+_NOT_THIS = r"(?:不[是为等]|\b(?:not|(?:more|less|fewer|greater|larger|smaller) than)\b)"
 _UNLIKE, _OTHERWISE = re.compile(rf"\W*{_NOT_THIS}", re.I), re.compile(rf"{_NOT_THIS}\W*$", re.I)
 _RANGE = re.compile(rf"\b(?:between|from)\s+({_DIGITS})\s*(?:and|to|-)\s*({_DIGITS})", re.I)
 _OPERATOR = re.compile(r"\s*(?:[-+*/^=×÷·<>]|\\(?:times|cdot|div|pm)|x\s*\d)")
@@ -31,7 +31,7 @@ _OPERATOR = re.compile(r"\s*(?:[-+*/^=×÷·<>]|\\(?:times|cdot|div|pm)|x\s*\d)"
 def is_expression(text: str) -> bool:
     """Whether `text` is a formula, list or value by itself, without a word of prose."""
     words = re.findall(
-        r"[A-Za-z]{3,}|[\u0400-\u04ff\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7af]", re.sub(r"\\[a-zA-Z]+", " ", text)
+        r"[A-Za-z]{3,}|\b(?:[Ii][ts]|[Ss]o|[Ww]e|an|of|be)\b|[\u0400-\u04ff\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7af]", re.sub(r"\\[a-zA-Z]+", " ", text)
     )
     return bool(re.search(r"[\d\\^=]|\bpi\b", text)) and all(word.lower() in _FUNCTIONS for word in words)
 

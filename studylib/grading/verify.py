@@ -16,6 +16,8 @@ _EQUALS = re.compile(r"(?<![<>!:\\])=(?!=)")
 _NAME = re.compile(
     r"^\\?[A-Za-z]+(?:\s*\{\s*[A-Za-z]\s*\})?(?:_(?:\w|\{[^{}]*\}))?'?\s*(?:\([^()=]*\))?$|^\\angle\s*[A-Z\d]{1,3}$"
 )
+_NAMED = re.compile(r"^(?:[A-Z]{2}|\\angle.*)$")
+_ONE_FORMULA = re.compile(r"^[^$]*$|^\s*(\$+)[^$]*\1\s*$")
 _POWERS = re.compile(r"^[\d\s{}()]+(?:\^|\*\*)[\d\s{}()^*]+$")
 _TOWER = re.compile(r"(?:\^|\*\*)[\s{(]*(?:\d+[\s})]*(?:\^|\*\*)|\d{5,})")
 _SEVERAL = re.compile(r"[,;]|\\text|\band\b|or")
@@ -46,11 +48,14 @@ Same = Callable[[str, str], bool]
 
 def _equal(gold: str, answer: str, same: Same) -> bool:
     ours, theirs = forms.parts(gold), forms.parts(answer)
-    if len(ours.parts) > 1 and len(ours.parts) == len(theirs.parts):
+    if len(ours.parts) > 1:
         if _parts(ours, theirs, same):
             return True
-        if forms.numbers([p.value for p in ours.parts]) and forms.numbers([p.value for p in theirs.parts]):
+        plain = all(forms.numbers([p.value for p in side.parts]) for side in (ours, theirs))
+        if ours.sure or (plain and len(theirs.parts) > 1):
             return False
+    if forms.mirrored(tidy(gold), tidy(answer)):
+        return True
     return any(same(g, a) for g, a in _sides(gold, answer)) or _digits_with_commas(gold, answer, same)
 
 
@@ -89,7 +94,7 @@ def _sides(gold: str, answer: str) -> list[tuple[str, str]]:
     side is the answer, unless the gold is an equation; of "a, about b" either may be."""
     parts = _EQUALS.split(gold)
     sides = _EQUALS.split(answer)
-    if len(parts) == 2 and _NAME.match(tidy(parts[0])) and not _SEVERAL.search(gold):
+    if len(parts) == 2 and _NAME.match(tidy(parts[0])) and not _NAMED.match(tidy(parts[1])) and not _SEVERAL.search(gold):
         if len(sides) == 1 or _NAME.match(tidy(sides[0])):
             gold, answer = parts[1], sides[-1]
     elif len(parts) == 1 and len(sides) > 1 and not _SEVERAL.search(answer) and not _ABOUT.search(answer):
@@ -107,17 +112,24 @@ def _same(gold: str, answer: str, precision: float | None, unit: str | None, sym
         return True
     if beyond_reckoning(gold) != beyond_reckoning(answer):
         return False
-    ours, theirs = quantities.parse(gold), quantities.parse(answer)
-    if ours and theirs:
-        return quantities.same(ours, theirs, precision, unit)
+    number, other = quantities.parse(gold), quantities.parse(answer)
+    if number and other:
+        return quantities.same(number, other, precision, unit)
     gold, answer = forms.one_notation(gold), forms.one_notation(answer)
-    if ours and "\\" not in answer and not is_expression(tidy(answer)):
+    if number and "\\" not in answer and not is_expression(tidy(answer)):
         return False
     plain = tidy(gold), tidy(answer)
     if len(plain[0]) > 2 and all(map(_PLAIN_WORDS.match, plain)):
         return _words(plain[0]) == _words(plain[1]) or forms.mirrored(*plain)
+    if (len(plain[0]) == len(plain[1]) == 1 and "".join(plain).isalpha()) or {True, False} == set(map(_is_set, plain)):
+        return False
     same = partial(_same, precision=precision, unit=unit, symbolic=symbolic)
-    return forms.mirrored(*plain) or _other_notation(*plain, same) or symbolic(gold, answer)
+    (bare, ours), (other, theirs) = map(quantities.unit_of, plain)
+    if (len(ours) > 1 or len(theirs) > 1) and not (ours and theirs):
+        return same(bare, other)
+    if _other_notation(*plain, same):
+        return True
+    return symbolic(*(text if _ONE_FORMULA.match(text) else tidy(text) for text in (gold, answer)))
 
 
 def _other_notation(gold: str, answer: str, same: Same) -> bool:
@@ -168,3 +180,8 @@ def beyond_reckoning(text: str) -> bool:
 def is_list(text: str) -> bool:
     """Whether a gold answer names several things: a list, tuple, set, or "a and b"."""
     return quantities.parse(text) is None and bool(re.search(r"[,;]|\\cup|\\pm|\b(?:and|or)\b|\\boxed.*\\boxed", text))
+
+
+def _is_set(text: str) -> bool | None:
+    """Whether `text` is a set in braces; None for what is neither a set nor a tuple."""
+    return True if text.startswith("\\{") else False if re.match(r"^\(.*,.*\)$", text) else None
