@@ -124,7 +124,7 @@ def tidy(text: str) -> str:
         for _ in range(2):
             text = _BRACED.sub(r"\1", text)
         text = re.sub(r"\\(?:boxed|fbox|framebox)\s*\{([^{}]*)\}", r"\1", text)
-        text = re.sub(r"\^\s*(?:\{\s*\\prime\s*\}|\\prime(?![a-z]))|\\prime(?![a-z])", "'", text)
+        text = re.sub(r"(?<=\d)\s*\^\s*(?:\{\s*\\prime\s*\}|\\prime(?![a-z]))", "'", text)
         text = text.replace("\\lt ", "<").replace("\\gt ", ">")
     text = re.sub(r"(?<=\d)\s?(?:\.{3,}|\\[lc]?dots\b)", r"\\ldots", text)
     return re.sub(r"\s+", " ", text).strip().rstrip(".,;:\\").strip()

@@ -24,7 +24,7 @@ _STATED = re.compile(
 )
 _WEAK = frozenset(("solution", "result", "value"))
 _SUPPOSED = re.compile(
-    r"(?:\b(?:if|suppose|supposing|assuming|assume|unless|whether|were|is)\b(?: that)?|如果|若|假设)"
+    r"(?:\b(?:if|suppose|supposing|assuming|assume|unless|whether|were)\b(?: that)?|如果|若|假设)"
     r"\s*(?:\b(?:the|your|my|this)\b)?\s*(?:(?:correct|right|final)\s+)?$",
     re.I,
 )

@@ -263,5 +263,5 @@ def endless(text: str) -> bool:
 
 
 def numbers(terms: list[str]) -> list[quantities.Number] | None:
-    values = [quantities.parse(term) for term in terms]
+    values = [None if term.startswith("(") else quantities.parse(term) for term in terms]
     return values if all(values) else None

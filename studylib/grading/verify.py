@@ -129,7 +129,7 @@ def _same(gold: str, answer: str, precision: float | None, unit: str | None, sym
         return same(bare, other)
     if _other_notation(*plain, same):
         return True
-    return symbolic(*(text if _ONE_FORMULA.match(text) else tidy(text) for text in (gold, answer)))
+    return symbolic(*(text.strip().rstrip(".") if _ONE_FORMULA.match(text) else tidy(text) for text in (gold, answer)))
 
 
 def _other_notation(gold: str, answer: str, same: Same) -> bool:
@@ -184,4 +184,4 @@ def is_list(text: str) -> bool:
 
 def _is_set(text: str) -> bool | None:
     """Whether `text` is a set in braces; None for what is neither a set nor a tuple."""
-    return True if text.startswith("\\{") else False if re.match(r"^\(.*,.*\)$", text) else None
+    return "\\mid" not in text and ":" not in text if text.startswith("\\{") else False if re.match(r"^\(.*,.*\)$", text) else None
