@@ -5,7 +5,7 @@ import pandas as pd
 from studylib.analysis.checkpoints import with_problems
 from studylib.analysis.difficulty import ALL, LEVELS, POINTS
 from studylib.analysis.scores import question_rates
-from studylib.analysis.stats import bootstrap_mean, estimates_by, holm, paired_differences, two_sided_p
+from studylib.analysis.stats import crossed_mean, estimates_by, holm, paired_differences, two_sided_p
 
 
 def paired_tests(contrasts: pd.DataFrame) -> pd.DataFrame:
@@ -54,7 +54,7 @@ def off_the_line(merged: pd.DataFrame, questions: pd.DataFrame) -> pd.DataFrame:
         for share in sorted(set(models) - {0.0, 1.0}):
             between = share * ends["value_sft"] + (1 - share) * ends["value_rl"]
             line = ends[asked].assign(arm="line", seed=0, value=between)
-            off = bootstrap_mean(paired_differences(models[share], line))
+            off = crossed_mean(paired_differences(models[share], line))
             p = two_sided_p(off.estimate, off.se, off.df)
             rows.append({"merge": merge, "share": share, **vars(off), "p": p})
     table = pd.DataFrame(rows)

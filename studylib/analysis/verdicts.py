@@ -1,7 +1,7 @@
 """The paper's claims as data, and the one test that says of each: holds, fails or undecided.
 
 A claim is a difference between two arms that should lie beyond a margin. Each of its parts (a level, a
-reference) is tested by its t interval (stats.bootstrap_mean). A claim about every part needs every part:
+reference) is tested by its t interval (stats.crossed_mean). A claim about every part needs every part:
 the p for it is the largest of the parts' one-sided ones (intersection-union test), the p against it the
 smallest times their number (Bonferroni). Twice the smaller of the two is the claim's p, corrected by Holm
 over the claims judged together. Holds or fails by the side where that is below 0.05, else undecided.
