@@ -115,7 +115,10 @@ class Study:
         return join_scores(*parts, self.table("questions.test", "questions.parquet"))
 
     def levels(self) -> pd.DataFrame:
-        return self.table("levels", "levels.parquet")
+        """Level, and part ("trained" or "held out"), of every test question."""
+        from studylib.analysis.difficulty import with_parts
+
+        return with_parts(self.table("levels", "levels.parquet"), self.params.data.training)
 
     def log(self, arm: str) -> pd.DataFrame:
         """The training log of an arm, a row a logged step."""

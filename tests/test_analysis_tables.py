@@ -1,11 +1,13 @@
 """Joins, lengths, words, flows and divergence on tables small enough to check by hand."""
 
 import json
+import math
 
 import pandas as pd
 import pytest
+import scipy.stats
 
-from studylib.analysis import divergence, length, steps, style
+from studylib.analysis import curves, divergence, length, steps, style
 from studylib.analysis.difficulty import tag_levels
 from studylib.analysis.scores import join_scores, question_rates
 from studylib.errors import StudyError
@@ -69,6 +71,41 @@ def test_response_length_by_level():
     scores = joined(["correct", "correct", "wrong", "wrong"]).assign(tokens=[10, 30, 100, 300])
     cells = length.response_length(scores, tag_levels(scores)).set_index(["benchmark", "level"])["estimate"]
     assert cells["MiniVision", "L1"] == 20 and cells["MiniVision", "L5"] == 200 and cells["all", "all"] == 110
+
+
+def test_times_as_long_is_the_ratio_of_mean_tokens_with_its_delta_method_interval():
+    base = joined(["wrong"] * 4, arm="base").assign(tokens=[10, 10, 30, 30])
+    arm = joined(["wrong"] * 4, arm="rl").assign(tokens=[40, 40, 40, 40])
+    told = length.times_as_long(pd.concat([base, arm])).set_index("arm")
+    assert told["estimate"].to_dict() == pytest.approx({"base": 1.0, "rl": 2.0})
+    # log(40 / 20): the reference moves it by -(10 - 20) / 20 and -(30 - 20) / 20, so by 0.5 a question, df 1.
+    half = scipy.stats.t.ppf(0.975, 1) * 0.5
+    assert told.loc["rl", "high"] == pytest.approx(2 * math.exp(half))
+
+
+def test_answers_that_grow_and_gain_correlate():
+    base = joined(["wrong", "wrong", "wrong", "wrong"], arm="base")
+    arm = joined(["correct", "correct", "wrong", "wrong"]).assign(tokens=[40, 40, 10, 10])
+    row = length.gain_with_length(arm, base).iloc[0]
+    assert row["estimate"] == pytest.approx(1) and row["measure"] == "correlation" and row["against"] == "base"
+
+
+def test_kl_is_told_as_ratios_of_openings_to_the_rest_and_of_arms():
+    tokens = pd.DataFrame({"question_id": ["q0"] * 3 + ["q1"] * 3, "in_sentence": [0, 1, 2] * 2, "kl": [4, 1, 1] * 2})
+    table = divergence.kl_contrasts(
+        {"sft_eureka": tokens, "rl": tokens.assign(kl=tokens["kl"] / 8)}, QUESTIONS.assign(benchmark="MiniVision")
+    ).set_index(["arm", "against"])["estimate"]
+    assert table["sft_eureka", "inside a sentence"] == pytest.approx(math.log(4))
+    assert table["rl", "sft_eureka"] == pytest.approx(-math.log(8))
+
+
+def test_a_run_is_held_against_its_own_start():
+    log = pd.DataFrame(
+        {"arm": "two_stage_half", "step": [1, 2, 3], "reward": [0.5, 0.6, 0.2], "truncated": [0.1, 0.4, 0]}
+    )
+    told = curves.log_contrasts(log).set_index("measure")
+    assert told["estimate"].to_dict() == pytest.approx({"reward": -0.3, "truncated": 0.3})
+    assert (told["source"] == curves.RULE).all() and told["se"].isna().all()
 
 
 def test_words_count_endings_of_the_papers_five_and_only_whole_other_words():

@@ -99,14 +99,14 @@ def _satterthwaite(variance: float, *parts: tuple[float, float]) -> float:
     return variance**2 / spread if spread > 0 and variance > 0 else float(parts[0][1])
 
 
-def estimates_by(values: pd.DataFrame, by: list[str]) -> pd.DataFrame:
+def estimates_by(values: pd.DataFrame, by: list[str], alike: tuple[str, ...] = ("benchmark",)) -> pd.DataFrame:
     """crossed_mean of each group: the columns of `by`, then those of Estimate."""
-    rows = [dict(zip(by, key, strict=True)) | vars(crossed_mean(group)) for key, group in values.groupby(by, sort=True)]
+    rows = [dict(zip(by, key, strict=True)) | vars(crossed_mean(group, alike)) for key, group in values.groupby(by)]
     return pd.DataFrame(rows)
 
 
-def paired_differences(arm: pd.DataFrame, reference: pd.DataFrame) -> pd.DataFrame:
-    """Arm minus reference, question by question, as rows for crossed_mean.
+def paired(arm: pd.DataFrame, reference: pd.DataFrame) -> pd.DataFrame:
+    """The arm's rows with the reference's value for the same question beside them, as the column `reference`.
 
     Both: tables of scores.question_rates. A reference with one seed stands beside every seed of the arm;
     one with several is paired seed by seed, on the seeds that both have. Questions that only one side
@@ -127,7 +127,23 @@ def paired_differences(arm: pd.DataFrame, reference: pd.DataFrame) -> pd.DataFra
             f"{lonely['question_id'].iloc[0]} was answered by only one of {arm['arm'].iloc[0]} and "
             f"{reference['arm'].iloc[0]}; evaluate both on the same questions and seeds."
         )
-    return joined.assign(value=joined["value"] - joined["reference"]).drop(columns=["reference", "found"])
+    return joined.drop(columns="found")
+
+
+def paired_differences(arm: pd.DataFrame, reference: pd.DataFrame) -> pd.DataFrame:
+    """Arm minus reference, question by question, as rows for crossed_mean. Both as in `paired`."""
+    rows = paired(arm, reference)
+    return rows.assign(value=rows["value"] - rows["reference"])
+
+
+def log_ratio(pairs: pd.DataFrame) -> pd.DataFrame:
+    """Rows for crossed_mean whose mean is the log of a ratio of means, `value` over `reference`, benchmarks alike.
+
+    To first order (delta method) the log of a / r moves by da / a - dr / r. pairs: rows of `paired`, both above 0.
+    """
+    value, reference = pairs.groupby("benchmark")[["value", "reference"]].mean().mean()
+    moved = pairs["value"] / value - pairs["reference"] / reference
+    return pairs.assign(value=np.log(value / reference) + moved)
 
 
 def two_sided_p(estimate: float, se: float, df: float, null: float = 0.0) -> float:
