@@ -44,6 +44,9 @@ class Data(Section):
     training: list[str] = Field(min_length=1)
     train: Count | None
     text_traces: Count
+    slips: float = Field(
+        default=0.0, ge=0, le=1
+    )  # share of the careful teacher's traces with a slip, masked in the loss
     validation: Count
     test: Count | None
     hub: dict[Literal["queries", "validation", "rambling", "careful"], HubSet] = {}
