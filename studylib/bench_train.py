@@ -20,7 +20,7 @@ from studylib.provenance import ROOT
 from studylib.train import loop
 from studylib.train.encode import forward_inputs
 from studylib.train.grpo import train_grpo
-from studylib.train.sft import LengthGrouped, Traces, TraceTrainer, per_trace_loss, sft_arguments
+from studylib.train.sft import LOSSES, LengthGrouped, Traces, TraceTrainer, sft_arguments
 
 
 class BareLoop(loop.TrainerCallback):
@@ -30,7 +30,7 @@ class BareLoop(loop.TrainerCallback):
         self.model, self.seconds = load_model(path), {"trl": [], "bare": []}
         freeze_vision(self.model)
         self.model.train()
-        self.traces, self.bf16 = traces, config.dtype == "bfloat16"
+        self.traces, self.bf16, self.loss = traces, config.dtype == "bfloat16", config.loss
         order = list(LengthGrouped(traces.lengths, config.batch_size, seed))
         size = config.batch_size
         self.batches = [traces.collate([{"row": i} for i in order[k : k + size]]) for k in range(0, len(order), size)]
@@ -43,7 +43,8 @@ class BareLoop(loop.TrainerCallback):
         with torch.autocast("cpu", torch.bfloat16, enabled=self.bf16):
             logits = self.model(**inputs, use_cache=False).logits
         flat = torch.nn.functional.cross_entropy(logits.float().flatten(0, 1), labels.flatten(), reduction="none")
-        loss = per_trace_loss(-flat.view(labels.shape), labels != -100, len(labels))
+        mask = labels != -100
+        loss = LOSSES[self.loss](-flat.view(labels.shape), mask, mask.sum() if self.loss == "token" else len(labels))
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         self.optimizer.step()

@@ -120,12 +120,16 @@ class Launch(Section):
 
 
 class Sft(Section):
-    """Long-CoT SFT (paper 2.1). `warmup` is a share of all steps; the schedule is cosine."""
+    """Long-CoT SFT (paper 2.1). `warmup` is a share of all steps; the schedule is cosine.
+
+    `loss` is a mean over the tokens of a batch, so that a long trace weighs more, or over its traces.
+    """
 
     lr: Rate
     batch_size: Count
     micro_batch: Count
     epochs: Count
+    loss: Literal["token", "trace"] = "token"
     warmup: Share
     dtype: Literal["float32", "bfloat16"]
     lora: Lora | None

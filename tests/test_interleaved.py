@@ -80,7 +80,8 @@ def test_all_failed_with_weight_one_is_sft(tiny_base, rows, tmp_path, monkeypatc
     traces = Traces(model, processor, rows[:2])
     from test_sft import CONFIG as SFT
 
-    sft = TraceTrainer(model=model, args=sft_arguments(SFT, tmp_path, 2, 0), processing_class=processor, traces=traces)
+    args = sft_arguments(SFT, tmp_path, 2, 0)
+    sft = TraceTrainer(model=model, args=args, processing_class=processor, traces=traces, loss="trace")
     expected = sft.compute_loss(model, traces.collate([{"row": 0}, {"row": 1}]))
     torch.testing.assert_close(loss, expected, rtol=1e-5, atol=1e-6)
     torch.testing.assert_close(gradient(loss, ours.model), gradient(expected, model), rtol=1e-3, atol=1e-6)

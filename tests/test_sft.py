@@ -9,7 +9,15 @@ from studylib.models import freeze_vision, load_model, load_processor
 from studylib.params import Lora, Sft
 from studylib.prompts import encode
 from studylib.train.encode import at_places, forward_inputs, pack
-from studylib.train.sft import LengthGrouped, Traces, TraceTrainer, per_trace_loss, sft_arguments, train_sft
+from studylib.train.sft import (
+    LengthGrouped,
+    Traces,
+    TraceTrainer,
+    per_token_loss,
+    per_trace_loss,
+    sft_arguments,
+    train_sft,
+)
 
 CONFIG = Sft(lr=3e-3, batch_size=4, micro_batch=4, epochs=2, warmup=0.05, dtype="float32", lora=None)
 
@@ -118,21 +126,39 @@ def test_a_trace_counts_once_whatever_its_length():
     assert sum(parts) == pytest.approx(2.0)
 
 
-def test_gradient_accumulation_does_not_change_the_update(tiny_base, rows, tmp_path):
-    def updated(micro: int) -> dict:
-        model = load_model(tiny_base)
-        freeze_vision(model)
-        processor = load_processor(tiny_base)
-        config = CONFIG.model_copy(update={"batch_size": 8, "micro_batch": micro, "epochs": 1})
-        args = sft_arguments(config, tmp_path / str(micro), 8, 0)
-        args.optim, args.learning_rate, args.warmup_steps, args.max_grad_norm = "sgd", 1.0, 0, 0.0
-        encoded = Traces(model, processor, rows)
-        TraceTrainer(model=model, args=args, processing_class=processor, traces=encoded).train()
-        return model.state_dict()
+def test_a_token_counts_once_whatever_its_trace():
+    log_probs = torch.tensor([[-1.0, -3.0, 0.0, 0.0], [-1.0, -1.0, -1.0, -5.0]])
+    mask = torch.tensor([[1, 1, 0, 0], [1, 1, 1, 1]])
+    assert per_token_loss(log_probs, mask, 6) == pytest.approx((1 + 3 + 1 + 1 + 1 + 5) / 6)
 
-    whole, start = updated(8), load_model(tiny_base).state_dict()
-    assert same(whole, updated(2), tolerance=1e-5)
+
+def updated(base, rows, folder, batch: int, micro: int, loss: str) -> dict:
+    """The weights after one epoch of plain gradient descent at rate 1."""
+    model, processor = load_model(base), load_processor(base)
+    freeze_vision(model)
+    config = CONFIG.model_copy(update={"batch_size": batch, "micro_batch": micro, "epochs": 1})
+    args = sft_arguments(config, folder, len(rows), 0)
+    args.optim, args.learning_rate, args.warmup_steps, args.max_grad_norm = "sgd", 1.0, 0, 0.0
+    encoded = Traces(model, processor, rows)
+    TraceTrainer(model=model, args=args, processing_class=processor, traces=encoded, loss=loss).train()
+    return model.state_dict()
+
+
+@pytest.mark.parametrize("loss", ["token", "trace"])
+def test_gradient_accumulation_does_not_change_the_update(tiny_base, rows, tmp_path, loss):
+    whole, start = updated(tiny_base, rows, tmp_path, 8, 8, loss), load_model(tiny_base).state_dict()
+    assert same(whole, updated(tiny_base, rows, tmp_path, 8, 2, loss), tolerance=1e-5)
     assert not same(whole, start, tolerance=1e-3)
+
+
+@pytest.mark.parametrize("loss", ["token", "trace"])
+def test_rows_left_over_at_the_end_of_an_epoch_weigh_as_those_of_a_full_batch(tiny_base, rows, tmp_path, loss):
+    start = load_model(tiny_base).state_dict()
+    full = updated(tiny_base, rows[:2], tmp_path, 2, 2, loss)
+    part = updated(tiny_base, rows[:2], tmp_path, 8, 8, loss)
+    moved = [{name: value - start[name] for name, value in after.items()} for after in (full, part)]
+    assert max(value.abs().max() for value in moved[0].values()) > 1e-2
+    assert same({name: value / 4 for name, value in moved[0].items()}, moved[1], tolerance=1e-5)
 
 
 def test_sft_learns_eight_rows_by_heart_and_leaves_the_vision_tower_alone(tiny_base, rows, tmp_path):
