@@ -31,6 +31,7 @@ class BareLoop(loop.TrainerCallback):
         freeze_vision(self.model)
         self.model.train()
         self.traces, self.bf16, self.loss = traces, config.dtype == "bfloat16", config.loss
+        self.max_grad_norm = config.max_grad_norm
         order = list(LengthGrouped(traces.lengths, config.batch_size, seed))
         size = config.batch_size
         self.batches = [traces.collate([{"row": i} for i in order[k : k + size]]) for k in range(0, len(order), size)]
@@ -46,7 +47,7 @@ class BareLoop(loop.TrainerCallback):
         mask = labels != -100
         loss = LOSSES[self.loss](-flat.view(labels.shape), mask, mask.sum() if self.loss == "token" else len(labels))
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.max_grad_norm)
         self.optimizer.step()
         self.optimizer.zero_grad()
         loss.item()
@@ -70,7 +71,8 @@ def bench_sft(path: Path, rows: list[dict], config: Sft, seed: int = 0) -> float
     bare = BareLoop(path, traces, config, seed)
     with tempfile.TemporaryDirectory() as folder:
         arguments = sft_arguments(config, Path(folder), len(traces), seed)
-        trainer = TraceTrainer(model=model, args=arguments, processing_class=processor, traces=traces, callbacks=[bare])
+        told = {"processing_class": processor, "traces": traces, "loss": config.loss, "callbacks": [bare]}
+        trainer = TraceTrainer(model=model, args=arguments, **told)
         loop.run(trainer, Path(folder))
     trl, plain = (statistics.median(bare.seconds[name]) for name in ("trl", "bare"))
     length = sum(traces.lengths) / len(traces)

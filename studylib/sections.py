@@ -122,7 +122,8 @@ class Launch(Section):
 class Sft(Section):
     """Long-CoT SFT (paper 2.1). `warmup` is a share of all steps; the schedule is cosine.
 
-    `loss` is a mean over the tokens of a batch, so that a long trace weighs more, or over its traces.
+    `loss` is a mean over the tokens of a batch, so that a long trace weighs more, or over its traces. Gradients are
+    clipped to the norm `max_grad_norm`.
     """
 
     lr: Rate
@@ -131,6 +132,7 @@ class Sft(Section):
     epochs: Count
     loss: Literal["token", "trace"] = "token"
     warmup: Share
+    max_grad_norm: float = Field(default=1.0, gt=0)
     dtype: Literal["float32", "bfloat16"]
     lora: Lora | None
 
@@ -144,7 +146,8 @@ class Sft(Section):
 class Rl(Section):
     """GRPO (paper 2.2). A batch of `prompts_per_step` is used in `mini_batches` optimizer steps.
 
-    `steps` counts batches (rollout phases); a checkpoint is kept every `checkpoint_every` of them.
+    `steps` counts batches (rollout phases); a checkpoint is kept every `checkpoint_every` of them. Gradients are
+    clipped to the norm `max_grad_norm`.
     """
 
     lr: Rate
@@ -159,6 +162,7 @@ class Rl(Section):
     steps: Count
     checkpoint_every: Count
     warmup: Share
+    max_grad_norm: float = Field(default=1.0, gt=0)
     dtype: Literal["float32", "bfloat16"]
     lora: Lora | None
 

@@ -205,6 +205,7 @@ def rl_arguments(config: Rl, out: Path, seed: int, launched: Mapping[str, Any] |
         lr_scheduler_type="constant_with_warmup",
         warmup_steps=round(config.warmup * config.steps * config.mini_batches),
         weight_decay=0.0,
+        max_grad_norm=config.max_grad_norm,
         optim="adamw_torch_fused",
         max_steps=config.steps * config.mini_batches,
         shuffle_dataset=False,

@@ -168,6 +168,7 @@ def sft_arguments(
         lr_scheduler_type="cosine",
         warmup_steps=round(config.warmup * steps),
         weight_decay=0.0,
+        max_grad_norm=config.max_grad_norm,
         optim="adamw_torch_fused",
         bf16=config.dtype == "bfloat16",
         use_cpu=not torch.cuda.is_available(),
