@@ -59,6 +59,23 @@ def test_loss_falls_on_the_response_and_its_end_and_on_nothing_else(traces, rows
     assert pictures.any() and (batch["shift_labels"][pictures] == -100).all()
 
 
+def test_a_masked_slip_is_read_and_not_learnt(tiny_base, rows):
+    model, processor = load_model(tiny_base), load_processor(tiny_base)
+    freeze_vision(model)
+    trace = rows[1]["trace"]
+    start, end = trace.index("row 1"), trace.index(" </think>")
+    masked = [[[start, end]], [], None, [[0, 7], [end, end + 2]]]
+    told = [{**rows[1], "masked": spans} for spans in masked]
+    batch, plain = (
+        Traces(model, processor, some).collate([{"row": n} for n in range(4)]) for some in (told, rows[1:2] * 4)
+    )
+    assert torch.equal(batch["input_ids"], plain["input_ids"])
+    learned = [processor.tokenizer.decode(labels[labels != -100]) for labels in batch["shift_labels"]]
+    whole = trace + processor.tokenizer.eos_token
+    assert learned[1] == learned[2] == whole and learned[0].split() == (whole[:start] + whole[end:]).split()
+    assert len(learned[3]) < len(whole) and "<think>" not in learned[3] and "row 1" in learned[3]
+
+
 def test_packed_batch_gives_the_plain_models_loss_with_and_without_pictures(traces, rows):
     from trl.trainer.utils import add_fused_lm_head
 
@@ -77,7 +94,7 @@ def test_responses_packed_behind_one_prompt_do_not_see_each_other(traces):
     encoded, model = traces
     add_fused_lm_head(model)
     prompts = [encoded.prompts[0], encoded.prompts[3]]
-    groups = [[encoded.responses[k] for k in (0, 1, 2)], [encoded.responses[k] for k in (4, 5)]]
+    groups = [[encoded.responses[k].ids for k in (0, 1, 2)], [encoded.responses[k].ids for k in (4, 5)]]
 
     def logps(prompts, groups, features):
         batch = pack(prompts, groups, encoded.pad) | features

@@ -16,7 +16,7 @@ from studylib.errors import StudyError
 from studylib.models import add_lora, freeze_vision, load_model, load_processor
 from studylib.params import Sft
 from studylib.train import loop
-from studylib.train.encode import Prompts, forward_inputs, language_base, pack
+from studylib.train.encode import Prompts, forward_inputs, language_base, pack_targets, targets
 from studylib.train.heads import light_head, plain_attention
 
 LOGGED = {
@@ -64,17 +64,18 @@ class LengthGrouped(Sampler):
 
 
 class Traces:
-    """Prompts and responses as tensors, made once. Over-long rows are dropped and counted, never cut."""
+    """Prompts and responses as tensors, made once. Over-long rows are dropped and counted, never cut.
+
+    Rows may have "masked", spans of characters of their trace that are read but not learnt.
+    """
 
     def __init__(self, model, processor, rows: Sequence[dict], instruct: bool = True):
         limit = model.config.get_text_config().max_position_embeddings
-        tokenizer = processor.tokenizer
-        self.pad = tokenizer.pad_token_id
-        texts = [row["trace"] for row in rows]
-        ids = tokenizer(texts, add_special_tokens=False)["input_ids"] if texts else []
-        responses = [r + [tokenizer.eos_token_id] for r in ids]
+        self.pad = processor.tokenizer.pad_token_id
+        texts, masked = [row["trace"] for row in rows], [row.get("masked") for row in rows]
+        responses = targets(processor.tokenizer, texts, masked, end=True)
         prompts = Prompts(model, processor, rows, instruct)
-        lengths = [len(p.ids) + len(r) for p, r in zip(prompts.items, responses, strict=True)]
+        lengths = [len(p.ids) + len(r.ids) for p, r in zip(prompts.items, responses, strict=True)]
         self.kept = [i for i, length in enumerate(lengths) if length <= limit]
         self.dropped = len(rows) - len(self.kept)
         if not self.kept:
@@ -88,8 +89,8 @@ class Traces:
     def collate(self, examples: Sequence[dict]) -> dict[str, torch.Tensor]:
         """Examples {"row": place among the kept} to a batch as `encode.pack` makes it."""
         chosen = [self.kept[example["row"]] for example in examples]
-        batch = pack([self.prompts[i] for i in chosen], [[self.responses[i]] for i in chosen], self.pad)
-        batch["tokens"] = torch.tensor(sum(len(self.prompts[i].ids) + len(self.responses[i]) for i in chosen))
+        batch = pack_targets([self.prompts[i] for i in chosen], [self.responses[i] for i in chosen], self.pad)
+        batch["tokens"] = torch.tensor(sum(len(self.prompts[i].ids) + len(self.responses[i].ids) for i in chosen))
         return batch | self.prompts.features(chosen)
 
 
