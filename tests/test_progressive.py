@@ -100,15 +100,17 @@ def test_gradient_on_own_tokens_is_grpo_conditioned_on_the_prefix(tiny_base, row
     torch.testing.assert_close(gradient(loss, ours.model), gradient(reference, model), rtol=1e-3, atol=1e-5)
 
 
-def test_prefix_loss_counts_once_a_question_with_its_weight(tiny_base, rows, tmp_path):
+def test_prefix_loss_is_a_part_of_each_responses_mean(tiny_base, rows, tmp_path):
     losses = {}
     for weight in (0.0, 0.2):
         ours = trainer_of(ProgressiveTrainer, tiny_base, rows, tmp_path, weight=weight, **SCHEDULE)
-        losses[weight] = ours.compute_loss(ours.model, generated(ours, [0, 1]))
+        batch = generated(ours, [0, 1])
+        losses[weight] = ours.compute_loss(ours.model, batch)
     prefix = torch.tensor(ours.prefixes[0][1].ids)
-    nll = -plain_logps(load_model(tiny_base), ours.processing_class, rows[0], prefix).mean()
-    # Two questions make an optimizer step; one of them has a prefix.
-    torch.testing.assert_close(losses[0.2] - losses[0.0], 0.2 * nll / 2, rtol=1e-3, atol=1e-5)
+    nll = -plain_logps(load_model(tiny_base), ours.processing_class, rows[0], prefix).sum()
+    # Four responses to the question that has a prefix, of eight to the two questions of an optimizer step.
+    expected = sum(nll / (len(prefix) + own) for own in batch["completion_mask"][:4].sum(1)) / 8
+    torch.testing.assert_close(losses[0.2] - losses[0.0], 0.2 * expected, rtol=1e-3, atol=1e-5)
 
 
 def test_a_masked_part_of_a_prefix_is_read_and_not_learnt(tiny_base, rows, tmp_path):
@@ -118,14 +120,16 @@ def test_a_masked_part_of_a_prefix_is_read_and_not_learnt(tiny_base, rows, tmp_p
     losses = {}
     for weight in (0.0, 1.0):
         ours = trainer_of(ProgressiveTrainer, tiny_base, slips, tmp_path, weight=weight, **SCHEDULE)
-        losses[weight] = ours.compute_loss(ours.model, generated(ours, [0, 1]))
+        batch = generated(ours, [0, 1])
+        losses[weight] = ours.compute_loss(ours.model, batch)
     target = ours.prefixes[0][1]
     counts = torch.tensor(target.counts)
     assert (
         "".join(ours._tokenizer.decode(torch.tensor(target.ids)[~counts])).strip() == trace[start : start + 9].strip()
     )
-    nll = -plain_logps(load_model(tiny_base), ours.processing_class, rows[0], torch.tensor(target.ids))[counts].mean()
-    torch.testing.assert_close(losses[1.0] - losses[0.0], nll / 2, rtol=1e-3, atol=1e-5)
+    nll = -plain_logps(load_model(tiny_base), ours.processing_class, rows[0], torch.tensor(target.ids))[counts].sum()
+    expected = sum(nll / (counts.sum() + own) for own in batch["completion_mask"][:4].sum(1)) / 8
+    torch.testing.assert_close(losses[1.0] - losses[0.0], expected, rtol=1e-3, atol=1e-5)
 
 
 def test_a_prefix_is_trained_on_once_more_than_it_is_read(tiny_base, rows, tmp_path):

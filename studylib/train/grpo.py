@@ -31,7 +31,6 @@ from studylib.train.encode import (
 from studylib.train.heads import light_head, plain_attention
 from studylib.train.rewards import ACCURACY, FORMAT, accuracy, well_formed
 from studylib.train.rollouts import dealt_order, decoded
-from studylib.train.sft import per_trace_loss
 
 LOGGED = {
     "loss": "loss",
@@ -151,8 +150,11 @@ class RolloutTrainer(loop.Resumable, GRPOTrainer):
         self.state.num_input_tokens_seen += int(self.accelerator.gather(told).sum())
         self._metrics["train"]["num_tokens"] = [self.state.num_input_tokens_seen]
 
-    def demonstration_loss(self, model, rows: Sequence[int], prompts: Sequence[Prompt], wanted) -> torch.Tensor:
-        """Sum over these questions of the mean NLL of their targets, over the questions of an optimizer step."""
+    def demonstration_loss(self, model, rows: Sequence[int], prompts: Sequence[Prompt], wanted, over=None):
+        """Sum over these questions of the NLL of their targets, over the questions of an optimizer step.
+
+        A target's NLL is the mean over its tokens, or its sum over `over` tokens (questions,).
+        """
         if not rows and self.accelerator.num_processes == 1:
             return torch.zeros((), device=self.accelerator.device)
         taught = len(rows)
@@ -164,11 +166,11 @@ class RolloutTrainer(loop.Resumable, GRPOTrainer):
         with self.accelerator.autocast():
             outputs = model(**forward_inputs(batch), fused_lm_head=True)
         rollouts = self.args.per_device_train_batch_size * self.args.gradient_accumulation_steps
-        total = per_trace_loss(outputs.log_probs, outputs.label_mask, 1)
+        sums, tokens = -(outputs.log_probs * outputs.label_mask).sum(1), outputs.label_mask.sum(1).clamp(min=1)
         if not taught:
-            return 0 * total
-        self._metrics["train"]["sft_loss"].append(float(total.detach()) / taught)
-        return total / (rollouts / self.num_generations)
+            return 0 * sums.sum()
+        self._metrics["train"]["sft_loss"].append(float((sums.detach() / tokens).mean()))
+        return (sums / (tokens if over is None else over)).sum() / (rollouts / self.num_generations)
 
     def _on_device(self, batch: dict) -> dict:
         return {name: tensor.to(self.accelerator.device) for name, tensor in batch.items()}

@@ -1,6 +1,8 @@
 """Progressive SFT to RL (paper section 3): hard questions start from a trace prefix that shrinks to nothing.
 
-    L = 1/B sum over questions of (L_GRPO on the own tokens + weight * mean NLL(prefix)),  weight 0.2
+    L = 1/B sum over questions of (L_GRPO on the own tokens + weight * 1/G sum_i NLL(prefix) / |o_i|),  weight 0.2
+
+A response o_i is the prefix and the own tokens after it, so that a prefix token weighs no more when less is given.
 
 Hard is a pass rate of 0, fixed beforehand. Accuracy and format are graded on prefix and completion together. The
 paper does not state the schedule: ours is a cosine from 1 to 0 over the first `until` of the steps.
@@ -60,6 +62,7 @@ class ProgressiveTrainer(RolloutTrainer):
         batch = super()._generate_and_score_completions(inputs)
         prefixed = torch.tensor([i in self.prefixes for i in self._batch_rows])
         batch["taught"] = self.first_of_group() & prefixed
+        batch["response_length"] = self._response_lengths(batch["completion_mask"])
         self.count_taught(batch, {i: target for i, (_, target) in self.prefixes.items()})
         metrics = self._metrics["train"]
         metrics["prefix_share"].append(share)
@@ -68,6 +71,14 @@ class ProgressiveTrainer(RolloutTrainer):
             lengths = [len(target.ids) for _, target in self.prefixes.values()]
             metrics["prefix_length"].append(sum(lengths) / len(lengths))
         return batch
+
+    def _response_lengths(self, completion_mask: torch.Tensor) -> torch.Tensor:
+        """Tokens of prefix and completion (rows,), as the harmonic mean of a question's rollouts: 1/G sum_i 1/|o_i|
+        is one over it."""
+        prefix = [sum(self.prefixes[i][1].counts) if i in self.prefixes else 0 for i in self._batch_rows]
+        lengths = torch.tensor(prefix) + completion_mask.sum(1).cpu()
+        mean = 1 / (1 / lengths.view(-1, self.num_generations)).mean(1)
+        return mean.repeat_interleave(self.num_generations)
 
     def _prompt(self, row: int) -> Prompt:
         prompt = self.prompts[row]
@@ -84,7 +95,8 @@ class ProgressiveTrainer(RolloutTrainer):
         loss = super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
         rows = inputs["row"][inputs["taught"]].tolist()
         prompts, wanted = [self.prompts[i] for i in rows], [self.prefixes[i][1] for i in rows]
-        return loss + self.weight * self.demonstration_loss(model, rows, prompts, wanted)
+        over = inputs["response_length"][inputs["taught"]].to(loss.device)
+        return loss + self.weight * self.demonstration_loss(model, rows, prompts, wanted, over)
 
 
 def train_progressive(
