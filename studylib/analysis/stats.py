@@ -81,7 +81,7 @@ def crossed_mean(values: pd.DataFrame, alike: tuple[str, ...] = ("benchmark",)) 
     variance = max(v_q - v_e, 0) + max(v_s - v_e, 0) + v_e if v_q == v_q else v_q
     df = _satterthwaite(variance, (v_q, free), (v_s, k - 1), (v_e, free * (k - 1)))
     mean, se = float(by_seed.mean()), float(np.sqrt(variance))
-    half = stats.t.ppf(0.975, df) * se if df > 0 else float("nan")
+    half = float(stats.t.ppf(0.975, df)) * se if df > 0 else float("nan")
     source = QUESTIONS_AND_SEEDS if k > 1 else QUESTIONS
     return Estimate(mean, se, df, mean - half, mean + half, values["question_id"].nunique(), int(problems), k, source)
 

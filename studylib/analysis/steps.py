@@ -7,7 +7,28 @@ import pandas as pd
 from studylib.analysis.difficulty import ALL, POINTS
 from studylib.analysis.scores import question_rates
 from studylib.analysis.stats import estimates_by
-from studylib.world.steps import STATEMENT, check_steps
+from studylib.world.steps import STATEMENT, check_steps, strategy
+from studylib.world.tasks import Task, steps_needed
+
+SHORT = ("all items", "what counts")  # world.steps.strategy: one pass over the picture
+LONG = "long"  # the sequence that long-CoT SFT brings
+
+
+def programs(questions: pd.DataFrame) -> dict[str, dict]:
+    """The program of each question that has one, by its id."""
+    scenes = questions.set_index("id")["scene"]
+    return scenes[scenes != ""].map(json.loads).to_dict()
+
+
+def with_strategy(scores: pd.DataFrame, known: dict[str, dict]) -> pd.DataFrame:
+    """The responses with the way each goes (world.steps.strategy), None where the question has no program."""
+    rows = zip(scores["question_id"], scores["text"], strict=True)
+    return scores.assign(strategy=[strategy(known[q], text) if q in known else None for q, text in rows])
+
+
+def needed(program: dict) -> int:
+    """Elementary acts that the answer needs (world.tasks.steps_needed)."""
+    return steps_needed(Task(**program))
 
 
 def steps_right(scores: pd.DataFrame, questions: pd.DataFrame) -> pd.Series:
@@ -15,10 +36,9 @@ def steps_right(scores: pd.DataFrame, questions: pd.DataFrame) -> pd.Series:
 
     questions: columns id and scene. An arm without any step, or whose questions have no program, has none.
     """
-    scenes = questions.set_index("id")["scene"]
-    programs = scenes[scenes != ""].map(json.loads)
-    told = scores[scores["question_id"].isin(programs.index)]
-    counts = [check_steps(programs[q], text) for q, text in zip(told["question_id"], told["text"], strict=True)]
+    known = programs(questions)
+    told = scores[scores["question_id"].isin(known)]
+    counts = [check_steps(known[q], text) for q, text in zip(told["question_id"], told["text"], strict=True)]
     summed = pd.DataFrame(counts, index=told["arm"], columns=["right", "steps"]).groupby(level=0).sum()
     return (POINTS * summed["right"] / summed["steps"]).reindex(scores["arm"].unique())
 
