@@ -32,7 +32,7 @@ def train(job: Path) -> None:
     work = Work(stage, Path(told["path"]), inputs, _say, helping=True, launched=arguments(params, stage))
     loop.CHECKPOINT_SECONDS = 60 * params.launch.checkpoint_minutes
     loop.run = ended_together(loop.run)
-    KINDS[stage.kind].do(work, params)
+    KINDS[stage.kind](work, params)
     check(work.facts, params)
     if loop.main_process():
         part = work.path.with_suffix(".facts.part")

@@ -14,6 +14,9 @@ from studylib.stages import KINDS
 
 # Each set of base samples is drawn with a seed of its own: A tags the levels, every gain is taken against B.
 BASE_SETS = {"base_a": (101, False), "base": (102, False), "base_instructed": (103, True)}
+# What a stage's function calls only where the params name it; else its code does not count.
+ENGINES = {"hf": "studylib.generate:_hugging_face", "vllm": "studylib.generate:_vllm"}
+JUDGE = "studylib.judged:judged"
 
 
 def build_plan(params: Params, seed: int) -> dict[str, Stage]:
@@ -55,6 +58,8 @@ class _Builder:
         self.data_asked = params.data.model_dump()
         if params.data.published:
             self.data_asked["local_files"] = local_files(params.data)
+        self.unused = tuple(ENGINES[name] for name in ENGINES if name != params.engine.name)
+        self.unused += () if params.judge else (JUDGE,)
         self.evaluation = params.sampling.model_dump(include={"temperature", "top_p", "top_k", "max_new_tokens"})
 
     def add(
@@ -65,7 +70,9 @@ class _Builder:
         inputs: dict[str, Stage] | None = None,
         seed: int | None = None,
     ) -> Stage:
-        self.plan[name] = Stage(name, kind, asked, inputs or {}, KINDS[kind].code, seed)
+        function = KINDS[kind]
+        code = (f"{function.__module__}:{function.__name__}",)
+        self.plan[name] = Stage(name, kind, asked, inputs or {}, code, seed, self.unused)
         return self.plan[name]
 
     def source(self, kind: str) -> str:

@@ -1,10 +1,8 @@
-"""Where a result came from: code, commit, package versions, machine, memory."""
+"""Where a result came from: commit, package versions, machine, memory."""
 
-import ast
 import ctypes
 import hashlib
 import importlib.metadata
-import json
 import os
 import platform
 import resource
@@ -15,11 +13,7 @@ import time
 from functools import cache
 from pathlib import Path
 
-from studylib.errors import StudyError
-
 ROOT = Path(__file__).resolve().parent.parent
-# Words and values, not what is done with them.
-_NEUTRAL = {"studylib", "studylib.errors", "studylib.params", "studylib.provenance"}
 _PACKAGES = (
     "torch",
     "torchvision",
@@ -111,50 +105,3 @@ def _trim() -> None:
 def file_hash(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-@cache
-def code_hash(module: str) -> str:
-    """Hash of the code of a module (a package: of all its files) and of what it imports of the study's own.
-
-    Comments and docstrings do not count. Raises StudyError if there is no such module.
-    """
-    found, todo = {}, _files(module)
-    if not todo:
-        raise StudyError(f"The plan names the module {module}, which is not there.")
-    while todo:
-        file = todo.pop()
-        if file not in found:
-            source = file.read_text()
-            found[file] = _bare(source)
-            todo += [path for name in _imports(source) for path in _files(name)]
-    told = {file.relative_to(ROOT).as_posix(): code for file, code in found.items()}
-    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def _files(module: str) -> list[Path]:
-    place = ROOT.joinpath(*module.split("."))
-    if module in _NEUTRAL:
-        return []
-    return sorted(place.rglob("*.py")) if place.is_dir() else [f for f in [place.with_suffix(".py")] if f.exists()]
-
-
-def _imports(source: str) -> set[str]:
-    """Modules of the study that a source imports anywhere; a package only where a name of its own is used."""
-    names = set()
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("studylib"):
-            parts = {f"{node.module}.{alias.name}" for alias in node.names}
-            modules = {name for name in parts if _files(name)}
-            names |= modules if modules == parts else modules | {node.module}
-    return names
-
-
-def _bare(source: str) -> str:
-    tree = ast.parse(source)
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and (
-            ast.get_docstring(node, clean=False) is not None
-        ):
-            node.body = node.body[1:]
-    return ast.unparse(tree)

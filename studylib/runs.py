@@ -4,54 +4,25 @@
 made, kept when a process dies, so that the next one resumes there.
 """
 
-import hashlib
 import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from studylib import provenance
 from studylib.errors import StudyError
 from studylib.locks import Busy, lock
-from studylib.provenance import code_hash, file_hash
+from studylib.provenance import file_hash
+from studylib.store.identity import Stage
 from studylib.work import Helped, Work
 
 MANIFEST = "manifest.json"
 _SMALL = 1 << 20  # files below are hashed at every load, larger ones when size or time of writing changed
-
-
-@dataclass(frozen=True)
-class Stage:
-    """One node of the plan. `code` names the modules whose code decides the result; `inputs` go by role."""
-
-    name: str
-    kind: str
-    params: dict[str, Any]
-    inputs: dict[str, "Stage"]
-    code: tuple[str, ...]
-    seed: int | None = None
-
-    @cached_property
-    def identity(self) -> str:
-        """sha256 of the resolved parameters, the inputs' identities and the code."""
-        what = {
-            "name": self.name,
-            "kind": self.kind,
-            "params": self.params,
-            "seed": self.seed,
-            "inputs": {role: stage.identity for role, stage in self.inputs.items()},
-            "code": {module: code_hash(module) for module in self.code},
-        }
-        return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
-
-    @property
-    def label(self) -> str:
-        return self.name if self.seed is None else f"{self.name}.s{self.seed}"
 
 
 @dataclass(frozen=True)
@@ -180,7 +151,7 @@ def _publish(work: Work, final: Path) -> None:
         "params": stage.params,
         "seed": stage.seed,
         "inputs": {role: run.path.name for role, run in work.inputs.items()},
-        "code": {module: code_hash(module) for module in stage.code},
+        "code": stage.code_hashes(),
         "git_commit": provenance.git_commit(),
         "packages": provenance.packages(),
         "machine": provenance.machine(),

@@ -57,7 +57,7 @@ def _take(stage: Stage, params: Params, root: Path) -> bool:
         if stage.kind in TRAINED and params.launch:
             launch(work, params)
         else:
-            KINDS[stage.kind].do(work, params)
+            KINDS[stage.kind](work, params)
 
     run = runs.ensure(stage, do, root, say, wait=False)
     if run is not None:

@@ -4,7 +4,7 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -17,11 +17,6 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 CHUNK = 4  # batches a part of a sampling stage: what a kill costs, and what an idle process can take over
-
-
-class Kind(NamedTuple):
-    do: Callable[[Work, Params], None]
-    code: tuple[str, ...]
 
 
 def questions(work: Work, params: Params) -> None:
@@ -191,25 +186,25 @@ def divergence(work: Work, params: Params) -> None:
     write_table(table.assign(question_id=table["response"].map(chosen["question_id"])), work.path / "tokens.parquet")
 
 
-# Each kind with the module that does its work; what that one imports counts too.
-KINDS: dict[str, Kind] = {
-    "questions": Kind(questions, ("studylib.data",)),
-    "traces": Kind(traces, ("studylib.data",)),
-    "hub_questions": Kind(hub_questions, ("studylib.hub",)),
-    "hub_traces": Kind(hub_traces, ("studylib.hub",)),
-    "sample": Kind(sample, ("studylib.generate",)),
-    "grade": Kind(grade, ("studylib.grading",)),
-    "levels": Kind(levels, ("studylib.analysis.difficulty",)),
-    "sft": Kind(training.sft, ("studylib.train.sft",)),
-    "grpo": Kind(training.grpo, ("studylib.train.grpo",)),
-    "select": Kind(select, ("studylib.generate", "studylib.grading", "studylib.train.rewards")),
-    "interleaved": Kind(training.interleaved, ("studylib.train.interleaved",)),
-    "progressive": Kind(training.progressive, ("studylib.train.progressive",)),
-    "merging": Kind(training.merging, ("studylib.train.merging",)),
-    "distill": Kind(training.distill, ("studylib.train.distill",)),
-    "no_easy": Kind(training.no_easy, ()),
-    "mix": Kind(training.mix, ("studylib.train.mixing",)),
-    "divergence": Kind(divergence, ("studylib.divergence",)),
+# Kinds of stages; the identity of a stage counts all that its function reaches.
+KINDS: dict[str, Callable[[Work, Params], None]] = {
+    "questions": questions,
+    "traces": traces,
+    "hub_questions": hub_questions,
+    "hub_traces": hub_traces,
+    "sample": sample,
+    "grade": grade,
+    "levels": levels,
+    "sft": training.sft,
+    "grpo": training.grpo,
+    "select": select,
+    "interleaved": training.interleaved,
+    "progressive": training.progressive,
+    "merging": training.merging,
+    "distill": training.distill,
+    "no_easy": training.no_easy,
+    "mix": training.mix,
+    "divergence": divergence,
 }
 
 

@@ -6,7 +6,6 @@ from studylib import runs, schedule
 from studylib.errors import StudyError
 from studylib.params import load_params
 from studylib.runs import Stage
-from studylib.stages import Kind
 
 
 def diamond():
@@ -26,7 +25,7 @@ def made(monkeypatch):
             order.append(work.stage.name)
         (work.path / "inputs.txt").write_text(" ".join(sorted(run.path.name for run in work.inputs.values())))
 
-    monkeypatch.setattr(schedule, "KINDS", {"write": Kind(write, ()), "grpo": Kind(write, ())})
+    monkeypatch.setattr(schedule, "KINDS", {"write": write, "grpo": write})
     return order
 
 
