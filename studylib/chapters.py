@@ -16,11 +16,11 @@ from studylib.locks import exclusive
 from studylib.provenance import ROOT
 from studylib.runs import Run, Stage
 from studylib.schedule import make_jobs, worker_count
+from studylib.store.identity import imported_by
 from studylib.study import Study, plan_identity, reference_root
 from studylib.work import Work
 
 NOTEBOOKS = ROOT / "notebooks"
-_CODE = ("studylib.analysis", "studylib.figures", "studylib.published")
 
 
 def chapters() -> list[str]:
@@ -40,13 +40,15 @@ def chapter_stage(name: str, study: Study) -> Stage:
     """A chapter's identity: its cells, every stage that it could draw, other seeds committed, the code that draws."""
     cells = json.loads((NOTEBOOKS / f"{name}.ipynb").read_text())["cells"]
     source = json.dumps([[cell["cell_type"], "".join(cell["source"])] for cell in cells])
+    imported = imported_by("\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"))
     committed = sorted(reference_root(study.scale).glob("plan.s*.txt"))
     asked = {
         "source": hashlib.sha256(source.encode()).hexdigest(),
         "plan": plan_identity(study.plan),
         "other_seeds": {p.stem: p.read_text() for p in committed if p.stem != f"plan.s{study.seed}"},
     }
-    return Stage(f"chapter-{name}", "chapter", asked, {}, _CODE, study.seed)
+    code = tuple(name for name in imported if not name.startswith("studylib.study"))  # that is what the plan hashes
+    return Stage(f"chapter-{name}", "chapter", asked, {}, code, study.seed)
 
 
 def run_chapter(name: str, study: Study) -> Run:

@@ -27,7 +27,7 @@ TRAINERS = ("torch", "transformers", "trl")  # their versions count where a stag
 class Stage:
     """One node of the plan. `inputs` go by role.
 
-    `code`: the functions that make it, as "studylib.module:function"; `unused`: functions that these would reach, but
+    `code`: the functions that make it, as "studylib.module:function" ("*": all of it); `unused`: functions that these would reach, but
     not under these params (the other engine, the judge).
     """
 
@@ -69,11 +69,20 @@ def code_hash(function: str, unused: tuple[str, ...] = ()) -> str:
     return hashlib.sha256(json.dumps([sorted(texts), versions]).encode()).hexdigest()[:16]
 
 
+def imported_by(source: str) -> list[str]:
+    """What a script imports of the study, as "module:name"; "module:*" where it imports a whole module."""
+    statements = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Import | ast.ImportFrom)]
+    names = {name for statement in statements for _, name in _imported(statement)}
+    return sorted(name.removesuffix("module") for name in names if name.startswith("studylib"))
+
+
 def reached(function: str, unused: tuple[str, ...] = ()) -> tuple[set[str], bool]:
     """The texts of the definitions that a function reaches, and whether trl is among what they use."""
     for name in (function, *unused):
         module, _, definition = name.partition(":")
-        _module(module).definitions[definition]  # noqa: B018  (a function that was renamed raises here)
+        known = _module(module)
+        if definition != "*" and definition not in known.imports:
+            known.definitions[definition]  # noqa: B018  (a function that was renamed raises here)
     todo, seen, modules, texts, packages = [function], set(unused), set(), set(), set()
     while todo:
         if (name := todo.pop()) in seen:
