@@ -27,8 +27,8 @@ TRAINERS = ("torch", "transformers", "trl")  # their versions count where a stag
 class Stage:
     """One node of the plan. `inputs` go by role.
 
-    `code`: the functions that make it, as "studylib.module:function" ("*": all of it); `unused`: functions that these would reach, but
-    not under these params (the other engine, the judge).
+    `code`: the functions that make it, as "studylib.module:function" ("*": all of it); `unused`: functions that these
+    would reach, but not under these params (the other engine, the judge).
     """
 
     name: str
