@@ -6,8 +6,8 @@ of the paper are stood in for by a name and a revision, so that nothing is fetch
 
 import json
 
-from studylib.params import load_params
-from studylib.plan import build_plan
+from studylib.params.load import load_params
+from studylib.study.plan import build_plan
 
 PINNED = {"model.revision": "0" * 40}
 PLANS = [("smoke", 1, {}), ("mini", 1, {}), ("mini", 2, {}), ("mini", 3, {}), ("paper", 1, PINNED)]

@@ -8,11 +8,11 @@ import sys
 
 import pytest
 
-from studylib.params import load_params
-from studylib.plan import ancestors, build_plan
-from studylib.provenance import ROOT
+from studylib.params.load import load_params
+from studylib.paths import ROOT
 from studylib.store import identity
 from studylib.store.identity import Stage, code_hash
+from studylib.study.plan import ancestors, build_plan
 
 TRAINED = {"sft", "grpo", "interleaved", "progressive"}
 ROLLED_OUT = TRAINED - {"sft"}
@@ -25,7 +25,7 @@ def edited(tmp_path, monkeypatch):
     """Edits a copy of the package and gives the stages of a plan that are then made anew, by name."""
     (tmp_path / "base").mkdir()
     (tmp_path / "base" / "model.safetensors").write_bytes(b"weights")
-    monkeypatch.setattr("studylib.plan.base_name", lambda params: tmp_path / "base")
+    monkeypatch.setattr("studylib.study.plan.base_name", lambda params: tmp_path / "base")
     shutil.copytree(ROOT / "studylib", tmp_path / "studylib", ignore=shutil.ignore_patterns("__pycache__"))
     monkeypatch.setattr(identity, "ROOT", tmp_path)
 
@@ -59,9 +59,9 @@ def with_kinds(stages, kinds):
 @pytest.mark.parametrize(
     ("file", "old", "new", "kinds"),
     [
-        ("stages.py", "accuracy.argmax()", "accuracy.argmin()", {"select"}),
-        ("training.py", '"question_id"]).all()', '"question_id"]).any()', {"no_easy"}),
-        ("sampling.py", "def nucleus(", "def nucleus(*more, ", {"sample", "select", *ROLLED_OUT}),
+        ("stages/select.py", "accuracy.argmax()", "accuracy.argmin()", {"select"}),
+        ("stages/mix.py", '"question_id"]).all()', '"question_id"]).any()', {"no_easy"}),
+        ("engine/sampling.py", "def nucleus(", "def nucleus(*more, ", {"sample", "select", *ROLLED_OUT}),
         ("grading/rules.py", "MAX_SHOWN = ", "MAX_SHOWN = 1 + ", GRADED),
         ("train/rewards.py", "ACCURACY, FORMAT = 0.9, 0.1", "ACCURACY, FORMAT = 0.8, 0.2", {"select", *ROLLED_OUT}),
         ("train/merging.py", "density: float = 0.5", "density: float = 0.4", {"merging"}),
@@ -76,9 +76,9 @@ def test_an_edit_makes_its_own_stages_anew(edited, file, old, new, kinds):
     ("file", "old", "new"),
     [
         ("grading/judge.py", "TRIES = ", "TRIES = 1 + "),  # no judge is named at mini
-        ("vllm_engine.py", "def generate_in_child(", "def generate_in_child(*more, "),  # nor vLLM
-        ("models.py", "raise StudyError(", 'raise StudyError("Said otherwise: "'),
-        ("decode.py", "\ndef decode(", "\n# A comment.\ndef decode("),
+        ("engine/vllm.py", "def generate_in_child(", "def generate_in_child(*more, "),  # nor vLLM
+        ("engine/models.py", "raise StudyError(", 'raise StudyError("Said otherwise: "'),
+        ("engine/decode.py", "\ndef decode(", "\n# A comment.\ndef decode("),
         ("grading/__init__.py", "jobs: int = 1) -> Iterator[Grade]:", "jobs: float = 1):"),
     ],
 )
@@ -89,9 +89,9 @@ def test_an_edit_that_decides_no_result_makes_nothing_anew(edited, file, old, ne
 def test_code_that_moves_to_another_file_is_the_same(edited, tmp_path):
     package = tmp_path / "studylib"
     identities = {name: stage.identity for name, stage in build_plan(load_params("mini"), 1).items()}
-    (package / "attention.py").rename(package / "kernel.py")
+    (package / "engine" / "attention.py").rename(package / "kernel.py")
     for file in package.rglob("*.py"):
-        file.write_text(file.read_text().replace("studylib.attention", "studylib.kernel"))
+        file.write_text(file.read_text().replace("studylib.engine.attention", "studylib.kernel"))
     changed, _ = edited("kernel.py", "import", "import")
     assert changed == set()
     assert {name: stage.identity for name, stage in build_plan(load_params("mini"), 1).items()} == identities
@@ -115,10 +115,10 @@ def test_the_version_of_the_trainer_counts_where_it_trains(edited, monkeypatch):
 
 
 def test_identity_follows_params_inputs_seed_and_code():
-    numbers = Stage("numbers", "trivial", {"count": 3}, {}, ("studylib.prompts:render",))
-    more = Stage("numbers", "trivial", {"count": 4}, {}, ("studylib.prompts:render",))
+    numbers = Stage("numbers", "trivial", {"count": 3}, {}, ("studylib.engine.prompts:render",))
+    more = Stage("numbers", "trivial", {"count": 4}, {}, ("studylib.engine.prompts:render",))
     doubled = [
-        Stage("doubled", "trivial", {}, {"numbers": source}, (f"studylib.prompts:{function}",), seed=seed)
+        Stage("doubled", "trivial", {}, {"numbers": source}, (f"studylib.engine.prompts:{function}",), seed=seed)
         for source, function, seed in [
             (numbers, "render", 1),
             (more, "render", 1),
@@ -131,9 +131,9 @@ def test_identity_follows_params_inputs_seed_and_code():
 
 def test_a_function_that_was_renamed_raises():
     with pytest.raises(KeyError, match="gone"):
-        code_hash("studylib.prompts:gone")
+        code_hash("studylib.engine.prompts:gone")
     with pytest.raises(KeyError, match="gone"):
-        code_hash("studylib.prompts:render", ("studylib.prompts:gone",))
+        code_hash("studylib.engine.prompts:render", ("studylib.engine.prompts:gone",))
 
 
 def test_every_process_finds_the_same_identities():

@@ -5,9 +5,9 @@ import pytest
 
 from studylib.analysis.verdicts import COMBINATIONS
 from studylib.errors import StudyError
-from studylib.params import load_params
-from studylib.plan import ancestors, build_plan
-from studylib.provenance import ROOT
+from studylib.params.load import load_params
+from studylib.paths import ROOT
+from studylib.study.plan import ancestors, build_plan
 
 PARTS = ("", ".select", ".responses", ".grades", ".divergence")
 AFTER_RL = {"arms.after_rl": [{"method": "sft", "data": "eureka", "start": "rl"}]}
@@ -29,7 +29,7 @@ CHAIN = {
 def base(tmp_path, monkeypatch):
     """A folder that passes for the base: the plan needs its hash, not its weights."""
     (tmp_path / "model.safetensors").write_bytes(b"weights")
-    monkeypatch.setattr("studylib.plan.base_name", lambda params: tmp_path)
+    monkeypatch.setattr("studylib.study.plan.base_name", lambda params: tmp_path)
 
 
 def plan(scale="mini", seed=1, overrides=None):
@@ -142,7 +142,7 @@ def test_a_parameter_changes_what_depends_on_it_and_nothing_else():
 
 def test_another_base_changes_all_that_it_answers(tmp_path):
     before = plan()
-    from studylib import plan as module
+    from studylib.study import plan as module
 
     module._folder_hash.cache_clear()
     (tmp_path / "model.safetensors").write_bytes(b"other weights")
@@ -159,7 +159,7 @@ def test_eureka_needs_its_author():
 
 
 def test_missing_base_is_one_sentence(monkeypatch):
-    monkeypatch.setattr("studylib.plan.base_name", lambda params: params.model.path)
+    monkeypatch.setattr("studylib.study.plan.base_name", lambda params: params.model.path)
     with pytest.raises(StudyError, match="models/mini-base .*make base"):
         plan()
 
@@ -168,9 +168,9 @@ def test_planning_does_not_import_torch(tmp_path):
     code = f"""
 import sys
 from pathlib import Path
-from studylib import plan, study
+from studylib.study import notebook, plan
 plan.base_name = lambda params: Path({str(tmp_path)!r})
-study.Study("mini")
+notebook.Study("mini")
 print([module for module in ("torch", "datasets") if module in sys.modules])
 """
     told = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)

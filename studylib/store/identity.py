@@ -16,10 +16,10 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
-from studylib.provenance import ROOT, file_hash
+from studylib.paths import ROOT
 
 # Words, values and bookkeeping, not what is done with them.
-NEUTRAL = ("studylib.errors", "studylib.params", "studylib.provenance", "studylib.sections")
+NEUTRAL = ("studylib.errors", "studylib.paths", "studylib.params", "studylib.store.identity", "studylib.store.machine")
 TRAINERS = ("torch", "transformers", "trl")  # their versions count where a stage trains, which is where it reaches trl
 
 
@@ -285,3 +285,8 @@ class _Plain(ast.NodeTransformer):
             return f"{outer}.{node.attr}" if outer and _is_module(f"{outer}.{node.attr}") else None
         target = self.imports.get(node.id, "") if isinstance(node, ast.Name) else ""
         return target.removesuffix(":*module") if target.endswith(":*module") else None
+
+
+def file_hash(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

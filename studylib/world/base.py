@@ -14,11 +14,11 @@ from pathlib import Path
 import torch
 from torch.nn import functional as F
 
-from studylib.models import freeze_vision, mend_torchvision
+from studylib.engine.models import freeze_vision, mend_torchvision
 
 mend_torchvision()
 
-from studylib.prompts import INSTRUCTION  # noqa: E402
+from studylib.engine.prompts import INSTRUCTION  # noqa: E402
 from studylib.world import diet, teachers  # noqa: E402
 from studylib.world.architecture import build_processor, mini_config, train_tokenizer  # noqa: E402
 from studylib.world.scenes import draw  # noqa: E402
