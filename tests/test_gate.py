@@ -10,7 +10,7 @@ import pytest
 
 from studylib.analysis import gate, steps
 from studylib.analysis.difficulty import tag_levels
-from studylib.sections import Gate
+from studylib.params.schema import Gate
 from studylib.world.questions import draw_task, row
 from studylib.world.tasks import steps_needed
 from studylib.world.teachers import boxed, careful, short

@@ -4,11 +4,11 @@ import pandas as pd
 import pytest
 from synthetic import arm_scores
 
-from studylib.analysis import combining, difficulty, synergy
+from studylib.analysis import difficulty, synergy
 from studylib.analysis.checkpoints import checkpoint_scores
+from studylib.analysis.printed import published_gains
 from studylib.analysis.verdicts import claims_of, judge
 from studylib.figures import synergy as figures
-from studylib.published import published_gains
 
 STAMP = "scale smoke, seed 1, plan abc"
 PARENTS = ["sft_eureka", "rl"]
@@ -33,7 +33,7 @@ def levels(base) -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def contrasts(scores, levels) -> pd.DataFrame:
-    return combining.against_parents(scores, levels)
+    return synergy.against_parents(scores, levels)
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +121,7 @@ def test_against_the_better_parent_takes_another_reference_at_each_level(scores,
         synergy.against_better(scores, whole, better, ["merging"])
     panels = pd.concat([better.assign(panel=panel) for panel in {*levels["benchmark"], "all"}])
     told = synergy.against_better(scores, whole, panels, ["merging"]).query("benchmark == 'all'").set_index("level")
-    single = combining.against_parents(scores, whole).query("benchmark == 'all'").set_index(["against", "level"])
+    single = synergy.against_parents(scores, whole).query("benchmark == 'all'").set_index(["against", "level"])
     columns = ["estimate", "se", "df"]
     for level, parent in told["parent"].dropna().items():
         assert told.loc[level, columns].tolist() == pytest.approx(single.loc[(parent, level), columns].tolist())

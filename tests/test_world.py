@@ -8,8 +8,8 @@ from collections import Counter
 
 import pytest
 
-from studylib.data import mini_rows
-from studylib.params import load_params
+from studylib.data.mini import mini_rows
+from studylib.params.load import load_params
 from studylib.world import steps, teachers
 from studylib.world.benchmarks import KINDS
 from studylib.world.questions import TEST_DIGESTS, benchmark_rows, digest, task_of

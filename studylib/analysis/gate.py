@@ -24,7 +24,7 @@ from studylib.analysis.length import times_as_long
 from studylib.analysis.passk import pass_at
 from studylib.analysis.scores import question_rates
 from studylib.analysis.stats import Estimate, crossed_mean, holm, paired_differences, wilson
-from studylib.sections import Gate
+from studylib.params.schema import Gate
 from studylib.world.steps import first_answer
 
 COLUMNS = ["row", "precondition", "measured", "low", "high", "at_least", "at_most", "verdict"]

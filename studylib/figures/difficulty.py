@@ -5,6 +5,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from studylib.analysis.difficulty import ALL, LEVELS, PARTS, SIXTEENTHS, level_counts
+from studylib.analysis.printed import in_paper_order, paper_name
 from studylib.errors import StudyError
 from studylib.figures.palette import (
     FAINT,
@@ -16,7 +17,6 @@ from studylib.figures.palette import (
     marker_of,
     name_of,
 )
-from studylib.published import in_paper_order, paper_name
 
 COLUMNS = 2
 
