@@ -19,14 +19,14 @@ import torch
 from torch import distributed
 from torch.nn import functional as F
 
-from studylib.models import freeze_vision, mend_torchvision
+from studylib.engine.models import freeze_vision, mend_torchvision
 
 mend_torchvision()
 
 from models.build import diet, tower  # noqa: E402
 from models.build.model import build_processor, mini_config, train_tokenizer  # noqa: E402
 from models.build.tower import PICTURE, see  # noqa: E402
-from studylib.prompts import INSTRUCTION  # noqa: E402
+from studylib.engine.prompts import INSTRUCTION  # noqa: E402
 from studylib.world import teachers  # noqa: E402
 
 VOCABULARY = 720

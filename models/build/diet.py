@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from PIL import Image
 
-from studylib.prompts import INSTRUCTION
+from studylib.engine.prompts import INSTRUCTION
 from studylib.world.benchmarks import KINDS
 from studylib.world.questions import VERSIONS, question_text
 from studylib.world.scenes import PAINTS, draw, lines, reading
