@@ -25,7 +25,7 @@ from studylib.analysis.passk import pass_at
 from studylib.analysis.scores import question_rates
 from studylib.analysis.stats import Estimate, crossed_mean, holm, paired_differences, wilson
 from studylib.params.schema import Gate
-from studylib.world.steps import first_answer
+from studylib.world.checker import first_answer
 
 COLUMNS = ["row", "precondition", "measured", "low", "high", "at_least", "at_most", "verdict"]
 HOLDS, FAILS, NOT_MEASURED = "holds", "fails", "not measured"
@@ -45,7 +45,7 @@ class Measured:
     base: pd.DataFrame
     instructed: pd.DataFrame
     train: pd.DataFrame
-    plain: pd.DataFrame | None
+    plain: pd.DataFrame
     prompts: Mapping[str, pd.DataFrame]
     sft: pd.DataFrame
     rl: pd.DataFrame
@@ -130,10 +130,8 @@ def manners(train: pd.DataFrame, wanted: Gate) -> list[list]:
     return [_row("G1", name, told[best], at_most=wanted.manner)]
 
 
-def prompts(plain: pd.DataFrame | None, prompted: Mapping[str, pd.DataFrame], wanted: Gate) -> list[list]:
+def prompts(plain: pd.DataFrame, prompted: Mapping[str, pd.DataFrame], wanted: Gate) -> list[list]:
     """G2: the best known prompt minus none, on validation."""
-    if plain is None or not prompted:
-        return [_row("G2", "no better prompt in reach (points)", None, at_most=wanted.prompt)]
     told = {prompt: _gain(scores, plain) for prompt, scores in prompted.items()}
     best = max(told, key=lambda prompt: told[prompt].estimate)
     return [_row("G2", f"no better prompt in reach (points): {best!r}", told[best], at_most=wanted.prompt)]

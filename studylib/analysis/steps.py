@@ -7,10 +7,10 @@ import pandas as pd
 from studylib.analysis.difficulty import ALL, POINTS
 from studylib.analysis.scores import question_rates
 from studylib.analysis.stats import estimates_by
-from studylib.world.steps import STATEMENT, check_steps, strategy
+from studylib.world.checker import STATEMENT, check_steps, strategy
 from studylib.world.tasks import Task, steps_needed
 
-SHORT = ("all items", "what counts")  # world.steps.strategy: one pass over the picture
+SHORT = ("all items", "what counts")  # world.checker.strategy: one pass over the picture
 LONG = "long"  # the sequence that long-CoT SFT brings
 
 
@@ -21,7 +21,7 @@ def programs(questions: pd.DataFrame) -> dict[str, dict]:
 
 
 def with_strategy(scores: pd.DataFrame, known: dict[str, dict]) -> pd.DataFrame:
-    """The responses with the way each goes (world.steps.strategy), None where the question has no program."""
+    """The responses with the way each goes (world.checker.strategy), None where the question has no program."""
     rows = zip(scores["question_id"], scores["text"], strict=True)
     return scores.assign(strategy=[strategy(known[q], text) if q in known else None for q, text in rows])
 
