@@ -158,13 +158,16 @@ def test_pivotal_tokens_are_ranked_by_mean_and_rare_ones_left_out():
         divergence.pivotal_tokens(tokens)
 
 
-def test_a_response_reads_where_it_names_a_line_of_the_picture():
-    texts = ["row 1: red 3. 0+3=3.", "3+4=7.", "The row 1 is red.", "<think>bar 2: blue 4.</think>"]
-    table = steps.line_by_line(joined(["correct", "correct", "wrong", "wrong"], texts=texts)).set_index("benchmark")
-    assert table.loc["MiniVision", ["estimate", "right_reading", "right_leaping"]].tolist() == [50, 50, 50]
-    assert table.loc["all", "estimate"] == 50
-    leaps = steps.line_by_line(joined(["correct", "wrong"], texts=["7.", "8."])).iloc[0]
-    assert leaps["estimate"] == 0 and pd.isna(leaps["right_reading"]) and leaps["right_leaping"] == 50
+def test_ways_have_a_share_and_an_accuracy_of_their_own():
+    scene = {"figure": "grid", "style": 0, "cells": {"0": ["red", "digit", 3], "1": ["blue", "digit", 4]}}
+    questions = pd.DataFrame({"id": ["q0", "q1"], "scene": json.dumps({"scene": scene})})
+    every = "row 1: red 3 blue 4. row 2: none. row 3: none. row 4: none."
+    texts = [every, every, "row 1: 3. 0+3=3.", "That gives 7."]
+    table = steps.ways(joined(["correct", "wrong", "correct", "wrong"], texts=texts), questions)
+    told = table[table["benchmark"] == "all"].set_index("way")
+    assert told["estimate"].to_dict() == {"all items": 50, "none": 25, "what counts": 25}
+    assert told["right"].to_dict() == {"all items": 50, "none": 0, "what counts": 100}
+    assert steps.ways(joined(["wrong"] * 2), questions.assign(scene="")).empty
 
 
 def test_steps_are_counted_only_where_the_question_has_a_program():

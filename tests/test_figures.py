@@ -155,6 +155,8 @@ def test_table_puts_each_arm_above_the_papers_row(study):
     assert [index[0] for index in table.index] == ["Base", "Base", "RL", "RL"]
     assert table["average"].iloc[-1] == "55.1" and "±" in table["average"].iloc[0]
     assert len(tables.plain(table).data) < 4000
+    alone = tables.beside_paper(study["accuracy"], published("headline"), {"rl": None}, STAMP)
+    assert [index[0] for index in alone.index] == ["RL"]
     with pytest.raises(StudyError, match="'merging'"):
         tables.beside_paper(study["accuracy"], published("headline"), {"merging": "Model Merging"}, STAMP)
 

@@ -13,12 +13,12 @@ from studylib.figures.palette import in_order, name_of
 MARKS = {"holds": "✔ holds", "fails": "✘ fails", "undecided": "? undecided"}
 
 
-def beside_paper(accuracy: pd.DataFrame, paper: pd.DataFrame, rows: dict[str, str], stamp: str) -> pd.DataFrame:
+def beside_paper(accuracy: pd.DataFrame, paper: pd.DataFrame, rows: dict[str, str | None], stamp: str) -> pd.DataFrame:
     """Accuracy in %: our arm with half of its interval, and under it the paper's row.
 
     accuracy: difficulty.accuracy. paper: a published table whose first column names its rows. rows: our arm
-    and the paper's row. The columns are our benchmarks, named with those of the paper that they mirror or are;
-    a benchmark that the paper has not is left out.
+    and the paper's row, None for an arm that the paper has not. The columns are our benchmarks, named with those
+    of the paper that they mirror or are; a benchmark that the paper has not is left out.
     """
     label = paper.columns[0]
     lines, index = [], []
@@ -27,10 +27,12 @@ def beside_paper(accuracy: pd.DataFrame, paper: pd.DataFrame, rows: dict[str, st
     for arm in in_order(list(rows)):
         if arm not in cells.index.get_level_values("arm"):
             raise StudyError(f"The table needs the arm '{arm}', which has no accuracy; evaluate it first.")
-        theirs = paper[paper[label] == rows[arm]].iloc[0]
         lines += [[_interval(cells.loc[(arm, ours)]) for ours in (*benchmarks, ALL)]]
-        lines += [[f"{theirs[name]:.1f}" for name in (*benchmarks.values(), "avg")]]
-        index += [(name_of(arm), stamp), (f"{rows[arm]}", "paper (7B)")]
+        index += [(name_of(arm), stamp)]
+        if rows[arm]:
+            theirs = paper[paper[label] == rows[arm]].iloc[0]
+            lines += [[f"{theirs[name]:.1f}" for name in (*benchmarks.values(), "avg")]]
+            index += [(rows[arm], "paper (7B)")]
     columns = [ours if ours == theirs else f"{ours} / {theirs}" for ours, theirs in benchmarks.items()] + ["average"]
     return pd.DataFrame(lines, columns=columns, index=pd.MultiIndex.from_tuples(index, names=["arm", "accuracy, %"]))
 
