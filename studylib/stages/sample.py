@@ -30,7 +30,7 @@ def sample(work: Work, params: Params) -> None:
         def progress(done: int, _of: int) -> None:
             work.progress(start * asked["samples"] + done, total, "responses")
 
-        write_table(_responses(work, params, model_of(work.inputs, params), chunk, progress), path)
+        write_table(sample_responses(work, params, model_of(work.inputs, params), chunk, progress), path)
 
     parts = work.shared([f"{start:06d}" for start in range(0, len(rows), size)], make)
     table = pd.concat([pd.read_parquet(part) for part in parts], ignore_index=True)
@@ -38,7 +38,7 @@ def sample(work: Work, params: Params) -> None:
     work.facts |= {"tokens": int(table["tokens"].sum()), "responses": len(table)}
 
 
-def _responses(work, params, model: Path | str, rows: "Dataset", progress) -> pd.DataFrame:
+def sample_responses(work, params, model: Path | str, rows: "Dataset", progress) -> pd.DataFrame:
     from studylib.engine.generate import Sampling, generate
     from studylib.engine.models import load_processor
     from studylib.engine.prompts import prompt_hash

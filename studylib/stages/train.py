@@ -5,7 +5,7 @@ from typing import Any
 
 from studylib.params.load import Params
 from studylib.params.schema import Interleaved, Progressive, Rl, Sft
-from studylib.store.files import _table, load_rows, model_of
+from studylib.store.files import load_rows, model_of, read_table
 from studylib.store.store import Work
 
 
@@ -37,7 +37,7 @@ def progressive(work: Work, params: Params) -> None:
     from studylib.train.progressive import cut, train_progressive
 
     config, wanted = Rl(**work.stage.params["rl"]), Progressive(**work.stage.params["progressive"])
-    grades = _table(work.inputs["grades"], "grades")
+    grades = read_table(work.inputs["grades"], "grades")
     rates = (grades["outcome"] == "correct").groupby(grades["question_id"]).mean()
     rows = [{**row, "pass_rate": float(rates[row["id"]])} for row in load_rows(work.inputs["data"])]
     hard = [row for row in rows if row["pass_rate"] == 0]
