@@ -123,7 +123,8 @@ class Study:
 
     def gate(self) -> pd.DataFrame:
         """The gate's table, of the first seed (analysis.gate.posed says what it comes to)."""
-        first = self if "gate" in self.plan else Study(self.scale, self.params.seeds[0], self.overrides)
+        first = Study(self.scale, self.params.seeds[0], self.overrides)
+        first.reading = self.reading
         return pd.read_csv(first.get("gate").path / "gate.csv")
 
     def better_parents(self) -> pd.DataFrame:
