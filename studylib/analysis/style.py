@@ -5,9 +5,9 @@ import re
 import pandas as pd
 
 from studylib.analysis.difficulty import ALL, POINTS
+from studylib.analysis.printed import paper_name
 from studylib.analysis.scores import question_rates
 from studylib.analysis.stats import estimates_by
-from studylib.published import paper_name
 
 # Table 5 of the paper, then a wider list from its section 2.3.
 PAPER_WORDS = ("wait", "check", "mistake", "alternative", "however")
@@ -42,6 +42,11 @@ def word_counts(scores: pd.DataFrame, words: tuple[str, ...] = PAPER_WORDS) -> p
                 }
             )
     return pd.DataFrame(rows)
+
+
+def reflection_words(texts: pd.Series) -> pd.Series:
+    """How many of the paper's five words, with their endings and in any case, each text holds."""
+    return texts.str.lower().str.count(rf"\b(?:{'|'.join(PAPER_WORDS)})")
 
 
 def _whole(word: str, text: str) -> int:
