@@ -36,6 +36,7 @@ _RETRACTED = re.compile(
 )
 _CONFIRMED = re.compile(r"(?<!not )(?<!in)\b(?:correct|right|confirm\w*|checks? out|indeed|yes|consistent)\b", re.I)
 _CONCLUDED = re.compile(r"(?:^|[.!?\n]\s*)(?:Therefore|Thus|Hence|So|Consequently|Altogether|In total)\b|所以|因此|故", re.M)
+_ESCAPE = re.compile(r"\\([\\\"/bfnrt]|u[0-9a-fA-F]{4})?")
 _LABEL = re.compile(r"\([A-Z]\)")
 _SENTENCE_END = re.compile(r"(?<![A-Z\d])\.(?=\s|$|</s>)|(?<=[A-Z\d])\.(?=\s+[A-Z]|\s*$|</s>)|\n|</s>|<\|")
 _BETWEEN_BOXES = re.compile(r"^(?:[\s$,;&.}]|\\[,;!()\[\]]|\\q?quad|\\text\s*\{|and|or)*$")
@@ -137,13 +138,15 @@ def joined(text: str, found: list[tuple[int, int, str]], words: bool) -> str | N
 
 
 def objects(text: str) -> list[dict[str, Any]]:
-    """The JSON objects that stand in `text`, one within another left out, in order; of the last few braces."""
+    """The JSON objects that stand in `text`, one within another left out, in order; of the last few braces. A
+    single backslash that escapes nothing ("\\pi") stands for itself, as models write it."""
+    text = _ESCAPE.sub(lambda m: m[0] if m[1] else "\\\\", text)
     found: list[dict[str, Any]] = []
     end = 0
     for brace in list(re.finditer(r"\{\s*\"", text))[-MAX_STATED:]:
         if brace.start() >= end:
             try:
-                value, end = json.JSONDecoder().raw_decode(text, brace.start())
+                value, end = json.JSONDecoder(strict=False).raw_decode(text, brace.start())
             except (ValueError, RecursionError):
                 continue
             found.append(value)
