@@ -103,4 +103,6 @@ def ask(task: Any) -> Any:
     if not _own:
         _own.append(_pool(1))
         atexit.register(_own[0].stop)
-    return _result(_own[0], answer, [task], TASK_SECONDS, _own[0].schedule(_each, args=[answer, [task]], timeout=TASK_SECONDS))[0]
+    return _result(
+        _own[0], answer, [task], TASK_SECONDS, _own[0].schedule(_each, args=[answer, [task]], timeout=TASK_SECONDS)
+    )[0]

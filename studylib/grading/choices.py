@@ -72,7 +72,8 @@ class Options:
         """The options whose text is `text`: exactly, else up to case and punctuation if that leaves one text."""
         exact = re.sub(r"\s+", "", tidy(text))
         same = {i for i, other in enumerate(self.exact) if other == exact}
-        loose = same or {i for i, other in enumerate(self.normal) if other == normal(text)}
+        wanted = normal(text).replace(" ", "")
+        loose = same or {i for i, other in enumerate(self.normal) if wanted and other.replace(" ", "") == wanted}
         return loose if len({self.exact[i] for i in loose}) == 1 else set()
 
     def several(self, text: str) -> list[str]:
@@ -103,23 +104,12 @@ class Options:
         return set(self.normal) == {"yes", "no"}
 
     @cached_property
-    def _squeezed(self) -> dict[str, int]:
-        return {text.replace(" ", ""): i for i, text in reversed(list(enumerate(self.normal))) if self._clear(i)}
-
-    def _clear(self, index: int) -> bool:
-        """Whether an option's text without case and punctuation is that of no other one (f is not f')."""
-        return len(self._by_normal[self.normal[index]]) == 1 and bool(self.normal[index])
-
-    @cached_property
-    def _by_normal(self) -> dict[str, set[str]]:
+    def _clear(self) -> set[str]:
+        """The texts without case and punctuation that are of one option only (f is not f')."""
         texts: dict[str, set[str]] = {}
         for text, exact in zip(self.normal, self.exact, strict=True):
             texts.setdefault(text, set()).add(exact)
-        return texts
-
-    @cached_property
-    def _places(self) -> dict[str, int]:
-        return {text: i for i, text in reversed(list(enumerate(self.exact))) if text}
+        return {text for text, options in texts.items() if text and len(options) == 1}
 
     @cached_property
     def _values(self) -> list[tuple[int, quantities.Number]]:
@@ -149,20 +139,15 @@ class Options:
 
     def by_text(self, text: str) -> int | None:
         """The option whose text or plain value `text` is."""
-        wanted = normal(text)
-        exact = re.sub(r"\s+", "", tidy(text))
-        if exact in self._places:
-            return self._places[exact]
-        if not wanted:
-            return None
-        if wanted.replace(" ", "") in self._squeezed:
-            return self._squeezed[wanted.replace(" ", "")]
+        same = self._same(text)
+        if same:
+            return min(same)
         number = quantities.parse(text)
         if number is None:
             return None
         near = [i for i, value in self._values[:100] if quantities.same(value, number, None, None)]
         if len({self.exact[i] for i in near}) > 1:
-            near = [i for i in near if self._clear(i) and self._exact.get(number.value) == i]
+            near = [i for i in near if self.normal[i] in self._clear and self._exact.get(number.value) == i]
         return near[0] if near else self._exact.get(number.value)
 
     def closing(self, text: str) -> int | None:
@@ -183,7 +168,7 @@ class Options:
             return None
         haystack = normal(text)[-5000:]
         hits: set[str] = set()
-        for option in {option for i, option in enumerate(self.normal) if self._clear(i)}:
+        for option in self._clear:
             if len(option) > 1 or option.isdigit():
                 found = list(re.finditer(rf"(?<![\w.]){re.escape(option)}(?![\w]|\.\d)", haystack))
                 if found and not any(_NEGATION.search(haystack[max(0, m.start() - 25) : m.start()]) for m in found):
@@ -207,7 +192,7 @@ class Options:
             return None
         clause = re.split(r", (?:as|because|since)\b", text[-2000:])[0]
         words = _stems(clause)
-        hits = {o for i, o in enumerate(self.normal) if self._clear(i) and len(_stems(o)) > 1 and _stems(o) <= words}
+        hits = {o for o in self._clear if len(_stems(o)) > 1 and _stems(o) <= words}
         hits = {a for a in hits if not any(_stems(a) < _stems(b) for b in hits)}
         if len(hits) != 1 or _NEGATION.search(clause):
             return None

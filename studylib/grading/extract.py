@@ -35,14 +35,17 @@ _RETRACTED = re.compile(
     re.I,
 )
 _CONFIRMED = re.compile(r"(?<!not )(?<!in)\b(?:correct|right|confirm\w*|checks? out|indeed|yes|consistent)\b", re.I)
-_CONCLUDED = re.compile(r"(?:^|[.!?\n]\s*)(?:Therefore|Thus|Hence|So|Consequently|Altogether|In total)\b|所以|因此|故", re.M)
+_CONCLUDED = re.compile(
+    r"(?:^|[.!?\n]\s*)(?:Therefore|Thus|Hence|So|Consequently|Altogether|In total)\b|所以|因此|故", re.M
+)
 _ESCAPE = re.compile(r"\\([\\\"/bfnrt]|u[0-9a-fA-F]{4})?")
 _LABEL = re.compile(r"\([A-Z]\)")
 _SENTENCE_END = re.compile(r"(?<![A-Z\d])\.(?=\s|$|</s>)|(?<=[A-Z\d])\.(?=\s+[A-Z]|\s*$|</s>)|\n|</s>|<\|")
 _BETWEEN_BOXES = re.compile(r"^(?:[\s$,;&.}]|\\[,;!()\[\]]|\\q?quad|\\text\s*\{|and|or)*$")
 _NEXT_QUESTION = re.compile(r"\n[ \t]*(?:Question|Q|Hint)[ \t]*:\s")
 _NEXT_TURN = re.compile(
-    r"(?<=[\n.!?}])[ \t#*]*(?:Human|User|Instruction|用户|问题?|题目)[ \t]*\**:|\n[ \t#]*(?:user|human|Instruction)[ \t]*(?:\n|$)"
+    r"(?<=[\n.!?}])[ \t#*]*(?:Human|User|Instruction|用户|问题?|题目)[ \t]*\**:"
+    r"|\n[ \t#]*(?:user|human|Instruction)[ \t]*(?:\n|$)"
     r"|<\|im_start\|>\s*(?:user|human)|<\|(?:user|start_header_id)\|>|\[INST\]",
 )
 _CLOSING = re.compile(

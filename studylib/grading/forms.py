@@ -2,6 +2,7 @@
 relations that read either way round. Everything here is text in, text (or texts) out; nothing is computed."""
 
 import re
+from fractions import Fraction
 from typing import NamedTuple
 
 from studylib.grading import quantities
@@ -14,7 +15,8 @@ _THOUSANDS = re.compile(r"(?<!\d)\d{1,3}(?:,\d{3})+(?!\d)(?!,\d)")
 _SEPARATOR = re.compile(r"[;\n]|,|(?<![A-Za-z\\])(?:and|or)(?![A-Za-z])|\\text\s*\{\s*(?:and|or)\s*\}")
 _LABEL = re.compile(
     r"^(?:(?:so|thus|hence|therefore|where|with),?\s+)?(?:the\s+)?"
-    r"(?:([^=<>:]{1,60}?)\s*(?:=|:|\\(?:approx)\b|\b(?:is|are|was|equals)\b)(?!.*=)|([a-z]{3,}(?: [a-z]+)*)(?=\s*[\[($]))\s*(.+)$",
+    r"(?:([^=<>:]{1,60}?)\s*(?:=|:|\\(?:approx)\b|\b(?:is|are|was|equals)\b)(?!.*=)"
+    r"|([a-z]{3,}(?: [a-z]+)*)(?=\s*[\[($]))\s*(.+)$",
     re.S | re.I,
 )
 _ROOTS = re.compile(r"^([xtkmz])_?\{?\d\}?$")
@@ -28,14 +30,14 @@ _MATRIX = re.compile(
     r"(?:\s*\\right\s*[\])])?",
     re.S,
 )
-_CASES = re.compile(r"(?:\\left\s*\\?\{)?\s*\\begin\s*\{(cases|aligned|array)\}(?:\{[clr|]*\})?(.*?)\\end\s*\{\1\}", re.S)
+_CASES = re.compile(
+    r"(?:\\left\s*\\?\{)?\s*\\begin\s*\{(cases|aligned|array)\}(?:\{[clr|]*\})?(.*?)\\end\s*\{\1\}", re.S
+)
 _RELATION = re.compile(r"=|\\(?:perp|parallel|cong|sim|neq|bot)(?![a-z])|//")
 _COMPARISON = re.compile(r"(<=|>=|<|>|\\leq?q?(?![a-z])|\\geq?q?(?![a-z])|!=|\\neq?(?![a-z]))")
 _SIGN = {"\\leq": "<=", "\\le": "<=", "\\geq": ">=", "\\ge": ">=", "\\neq": "!=", "\\ne": "!="}
 _VARIABLE = re.compile(r"^(?:[a-zA-Z]|\\[a-z]{2,7})(?:_\{?\w\}?)?$")
 _ANY_OF = re.compile(r"^(?:[a-zA-Z]|\\[a-z]+)(?:_\{?\w+\}?)?\s*\\in(?![a-z])")
-_INTERVAL = re.compile(r"^([\[(\]])([^,;]+)[,;]([^,;]+)([\])\[])$")
-_ENDLESS = re.compile(r"^[+-]?\\infty$")
 _RATIO = re.compile(r"\s*(?::|\\colon|\bto\b|比)\s*")
 
 
@@ -165,48 +167,43 @@ def _part(piece: str) -> Part:
     if not match or len(_RELATION.findall(plain)) > 1:
         return Part("", plain)
     label = re.sub(r"^(?:the|a|an) ", "", re.sub(r"[\s{}$]", " ", match[1] or match[2]).strip().lower())
-    if _RELATION.search(plain) and not _VARIABLE.match(match[1] or "") and re.search(r"[A-Z]{2}|\\angle", match[1] or ""):
+    if (
+        _RELATION.search(plain)
+        and not _VARIABLE.match(match[1] or "")
+        and re.search(r"[A-Z]{2}|\\angle", match[1] or "")
+    ):
         return Part("", plain)
     return Part(re.sub(r" ?_ ?(\w+) ?", r"_\1", label), match[3])
 
 
-class Interval(NamedTuple):
-    opening: str
-    low: str
-    high: str
-    closing: str
-
-
-def union(text: str) -> tuple[str, list[Interval]] | None:
-    """An inequality, interval or union of them as (its unknown or "", intervals); None for anything else."""
+def spans(text: str) -> tuple[str, list[tuple[str, list[str]]]] | None:
+    """A tuple, interval, inequality or union of them, as its unknown ("" where it has none) and for each piece its
+    pair of brackets and its terms: "x < 2" is ("x", [("()", ["-\\infty", "2"])]). None for anything else."""
     text = tidy(text)
-    if len(text) > 200 or not (_COMPARISON.search(text) or "\\infty" in text or _INTERVAL.match(text) or "\\cup" in text):
+    if len(text) > 200 or not (_COMPARISON.search(text) or re.search(r"[(\[\]].*,.*[)\]\[]", text)):
         return None
     built = re.match(r"^\\?\{\s*\S+\s*(?:\\mid|\\vert|\||:)\s*(.+?)\\?\}$", text)
-    text = _ANY_OF.sub("", built[1] if built else text).strip()
-    names, found = set(), []
-    for piece in re.split(r"\\cup|(?<![A-Za-z])or(?![A-Za-z])", text):
-        pieces = _inequality(piece, names) or _interval(piece)
-        if pieces is None:
+    names: set[str] = set()
+    pieces = []
+    for piece in re.split(r"\\cup|(?<![A-Za-z])or(?![A-Za-z])", _ANY_OF.sub("", built[1] if built else text)):
+        read = _inequality(piece, names) or _bracketed(piece.strip())
+        if read is None:
             return None
-        found += pieces
-    return (names.pop() if len(names) == 1 else "", found) if len(names) < 2 else None
+        pieces += read
+    return ("".join(names), pieces) if len(names) < 2 else None
 
 
-def _interval(text: str) -> list[Interval] | None:
-    match = _INTERVAL.match(text.strip())
-    if not match:
+def _bracketed(text: str) -> list[tuple[str, list[str]]] | None:
+    if not re.match(r"^[(\[\]].*[)\]\[]$", text) or text[1:-1].count("(") != text[1:-1].count(")"):
         return None
-    opening, low, high, closing = (part.strip() for part in match.groups())
-    opening, closing = {"]": "("}.get(opening, opening), {"[": ")"}.get(closing, closing)
-    return [Interval(opening, low, high.removeprefix("+"), closing)]
+    terms = [term.removeprefix("+") for term in _split(text[1:-1], False)]
+    return [({"]": "("}.get(text[0], text[0]) + {"[": ")"}.get(text[-1], text[-1]), terms)] if len(terms) > 1 else None
 
 
-def _inequality(text: str, names: set[str]) -> list[Interval] | None:
+def _inequality(text: str, names: set[str]) -> list[tuple[str, list[str]]] | None:
     """ "a < x <= b", "x > 3", "3 > x", "x != 3", "x > 1 and x < 4" as intervals; the unknown goes to `names`."""
     low, high, opening, closing = "-\\infty", "\\infty", "(", ")"
-    clauses = re.split(r"(?<![A-Za-z])and(?![A-Za-z])", text)
-    for clause in clauses:
+    for clause in re.split(r"(?<![A-Za-z])and(?![A-Za-z])", text):
         sides = [_SIGN.get(side.strip(), side.strip()) for side in _COMPARISON.split(clause)]
         places = [i for i in range(0, len(sides), 2) if _VARIABLE.match(sides[i])]
         if len(sides) not in (3, 5) or len(places) != 1 or not all(sides):
@@ -214,32 +211,22 @@ def _inequality(text: str, names: set[str]) -> list[Interval] | None:
         at = places[0]
         names.add(sides[at])
         if sides[1] == "!=":
-            other = sides[2 - at]
-            return [Interval("(", "-\\infty", other, ")"), Interval("(", other, "\\infty", ")")] if len(clauses) == 1 else None
+            return [("()", [low, sides[2 - at]]), ("()", [sides[2 - at], high])]
         for i in range(1, len(sides), 2):
-            left = i < at
-            bound, closed = sides[i - 1 if left else i + 1], sides[i].endswith("=")
-            if (sides[i][0] == "<") == left:
+            bound, closed = sides[i - 1 if i < at else i + 1], sides[i].endswith("=")
+            if (sides[i][0] == "<") == (i < at):
                 low, opening = bound, "[" if closed else "("
             else:
                 high, closing = bound, "]" if closed else ")"
-    return [Interval(opening, low, high, closing)]
+    return [(opening + closing, [low, high])]
 
 
-def ratio(text: str) -> list[str] | None:
-    """The terms of "2:3:4" or "3 to 4"; None for anything else."""
-    terms = _RATIO.split(tidy(text))
-    return terms if 1 < len(terms) < 10 and all(re.match(r"^[\d\\.]", term) and len(term) < 60 for term in terms) else None
-
-
-def components(text: str) -> tuple[str, list[str]] | None:
-    """The kind of bracket pair of a tuple or interval, and what stands between its commas."""
-    text = tidy(one_notation(text))
-    if not re.match(r"^[(\[].*[)\]]$", text):
+def ratio(text: str) -> list[Fraction] | None:
+    """The terms of "2:3:4" or "3 to 4", the first one as 1; None for anything else."""
+    terms = [quantities.parse(term) for term in _RATIO.split(tidy(text))] if len(text) < 200 else []
+    if len(terms) < 2 or not all(term and term.value > 0 for term in terms):
         return None
-    inner = _split(text[1:-1], False)
-    balanced = text[1:-1].count("(") == text[1:-1].count(")")
-    return (text[0] + text[-1], inner) if len(inner) > 1 and balanced else None
+    return [term.value / terms[0].value for term in terms]
 
 
 def mirrored(gold: str, answer: str) -> bool:
@@ -256,10 +243,6 @@ def _named(text: str) -> str:
     text = re.sub(r"[\s$]|\\(?:overline|text|mathrm|line|rm)(?![a-z])|[{}]", "", text)
     points = re.match(r"^(\\angle)?([A-Z](?:[A-Z])?[A-Z])$", text)
     return text if not points else (points[1] or "") + min(points[2], points[2][::-1])
-
-
-def endless(text: str) -> bool:
-    return bool(_ENDLESS.match(text))
 
 
 def numbers(terms: list[str]) -> list[quantities.Number] | None:

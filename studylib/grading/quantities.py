@@ -191,14 +191,17 @@ _ATOMS: dict[str, tuple[str, str]] = {
 }  # fmt: skip
 _WHOLE = {
     "inch": ("0.0254", "m"), "inches": ("0.0254", "m"), "foot": ("0.3048", "m"), "feet": ("0.3048", "m"),
-    "ft": ("0.3048", "m"), "in": ("0.0254", "m"), "yard": ("0.9144", "m"), "mile": ("1609.344", "m"), "second": ("1", "s"), "sec": ("1", "s"),
+    "ft": ("0.3048", "m"), "in": ("0.0254", "m"), "yard": ("0.9144", "m"), "mile": ("1609.344", "m"),
+    "second": ("1", "s"), "sec": ("1", "s"),
     "minute": ("60", "s"), "min": ("60", "s"), "hour": ("3600", "s"), "hr": ("3600", "s"), "h": ("3600", "s"),
     "day": ("86400", "s"), "week": ("604800", "s"), "mph": ("0.44704", "m / s"),
     "kph": ("5/18", "m / s"), "kmh": ("5/18", "m / s"),
 }  # fmt: skip
 _PREFIXES = {"k": "1000", "c": "0.01", "d": "0.1", "m": "0.001", "µ": "0.000001", "μ": "0.000001", "M": "1000000"}
 _PREFIXES |= {"kilo": "1000", "centi": "0.01", "deci": "0.1", "milli": "0.001", "mega": "1000000"}
-_FACTOR = re.compile(r"(/|\bper\b)|(square|sq\.?|cubic)\s|([a-zA-Zµμ]+)\.?\s*(?:\^\s*\{?\s*(-?[1-9])\}?|(squared|cubed))?")
+_FACTOR = re.compile(
+    r"(/|\bper\b)|(square|sq\.?|cubic)\s|([a-zA-Zµμ]+)\.?\s*(?:\^\s*\{?\s*(-?[1-9])\}?|(squared|cubed))?"
+)
 _AFTER_FORMULA = re.compile(r"^(.*(?:[\d})\]]|\\pi))\s*(?<!\\)\b([a-zA-Z][a-zA-Z/ ]*(?:\^\{?-?\d\}?)?)$", re.S)
 _NAMELESS = frozenset(("degrees", "units", "square units", "cubic units"))
 _TIMES = {"square": 2, "sq": 2, "sq.": 2, "cubic": 3, "squared": 2, "cubed": 3}

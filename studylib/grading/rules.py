@@ -16,7 +16,10 @@ FIELDS = ("question", "question_type", "choices", "answer", "answers", "answer_t
 MAX_SHOWN = 200
 _WORKED = re.compile(r"∵|∴|\b(?:therefore|thus|hence)\b|故|所以|因此", re.I)
 _INVERTED = re.compile(r"\b(?:not|incorrect|false|wrong|except|untrue)\b|错误|不正确|不是", re.I)
-_LETTERED = re.compile(r"^(?i:(?:the )?(?:correct )?(?:option|choice|answer)\s*(?:is\s*)?)?\(?([A-Z])\)?(?:$|[.:,)]|\s+(?:because|since|as)\b)")
+_LETTERED = re.compile(
+    r"^(?i:(?:the )?(?:correct )?(?:option|choice|answer)\s*(?:is\s*)?)?\(?([A-Z])\)?"
+    r"(?:$|[.:,)]|\s+(?:because|since|as)\b)"
+)
 _LABELLED = re.compile(r"^\s*\([A-Z]{1,2}\)", re.M)
 
 
@@ -82,7 +85,9 @@ def choice_in(options: Options, question: str, reading: Response) -> Stated | No
     value = None
     final = reading.final.strip()
     if reading.later:
-        index = next((i for s in reversed(restate.sentences(reading.later)) if (i := _named(options, s)) is not None), None)
+        index = next(
+            (i for s in reversed(restate.sentences(reading.later)) if (i := _named(options, s)) is not None), None
+        )
         if index is not None:
             return Stated(options.letters[index], "stated", 0)
     for stated in (*reversed(reading.boxed), *reversed(reading.stated)):
@@ -166,7 +171,9 @@ def free_answer_in(reading: Response, gold: str, question: str) -> tuple[Stated 
         else:
             text = joined(reading.final, found, verify.is_list(gold)) or text
         plain = tidy(text)
-        prose = not quantities.parse(plain) and not is_expression(plain) and not re.search(r"\b(?:n?or|not|maybe)\b", plain)
+        prose = (
+            not quantities.parse(plain) and not is_expression(plain) and not re.search(r"\b(?:n?or|not|maybe)\b", plain)
+        )
         return Stated(text, "boxed", reading.boxed[-1].start), [text, *(versions(plain) if prose else [])]
     if reading.later:
         passages = [s for s in restate.sentences(reading.later) if not restate.supposes(s)][::-1]

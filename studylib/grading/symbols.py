@@ -56,13 +56,19 @@ def _same_where_positive(ours: Expr, theirs: Expr) -> bool:
     """Whether two expressions with a root of an unknown are equal for positive unknowns, and differ as real numbers
     nowhere: sqrt(1/n) is 1/sqrt(n), but sqrt(n^2) is not n."""
     symbols = ours.free_symbols
-    if not symbols or symbols != theirs.free_symbols or not any(p.exp.is_Rational and not p.exp.is_Integer for p in (ours + theirs).atoms(sympy.Pow)):
+    if (
+        not symbols
+        or symbols != theirs.free_symbols
+        or not any(p.exp.is_Rational and not p.exp.is_Integer for p in (ours + theirs).atoms(sympy.Pow))
+    ):
         return False
     positive = {symbol: sympy.Symbol(symbol.name, positive=True) for symbol in symbols}
     if sympy.simplify(ours.subs(positive) - theirs.subs(positive)) != 0:
         return False
     for sign in (-1, 1):
-        at = {symbol: sign * (-1) ** i * sympy.Rational(7 + 2 * i, 5) for i, symbol in enumerate(sorted(symbols, key=str))}
+        at = {
+            symbol: sign * (-1) ** i * sympy.Rational(7 + 2 * i, 5) for i, symbol in enumerate(sorted(symbols, key=str))
+        }
         one, other = (complex(side.subs(at).evalf()) for side in (ours, theirs))
         if abs(one.imag) < 1e-9 and abs(other.imag) < 1e-9 and abs(one - other) > 1e-9 * abs(one):
             return False

@@ -31,7 +31,8 @@ _OPERATOR = re.compile(r"\s*(?:[-+*/^=×÷·<>]|\\(?:times|cdot|div|pm)|x\s*\d)"
 def is_expression(text: str) -> bool:
     """Whether `text` is a formula, list or value by itself, without a word of prose."""
     words = re.findall(
-        r"[A-Za-z]{3,}|\b(?:[Ii][ts]|[Ss]o|[Ww]e|an|of|be)\b|[\u0400-\u04ff\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7af]", re.sub(r"\\[a-zA-Z]+", " ", text)
+        r"[A-Za-z]{3,}|\b(?:[Ii][ts]|[Ss]o|[Ww]e|an|of|be)\b|[\u0400-\u04ff\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7af]",
+        re.sub(r"\\[a-zA-Z]+", " ", text),
     )
     return bool(re.search(r"[\d\\^=]|\bpi\b", text)) and all(word.lower() in _FUNCTIONS for word in words)
 

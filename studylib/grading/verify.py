@@ -4,6 +4,7 @@ math-verify."""
 import re
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 from studylib.grading import forms, quantities
 from studylib.grading.clean import tidy
@@ -18,6 +19,7 @@ _NAME = re.compile(
 )
 _NAMED = re.compile(r"^(?:[A-Z]{2}|\\angle.*)$")
 _ONE_FORMULA = re.compile(r"^[^$]*$|^\s*(\$+)[^$]*\1\s*$")
+_DIGITS_AND_COMMAS = re.compile(r"^[\s$]*\d+(?:\s*,\s*\d+)+[\s.$]*$")
 _POWERS = re.compile(r"^[\d\s{}()]+(?:\^|\*\*)[\d\s{}()^*]+$")
 _TOWER = re.compile(r"(?:\^|\*\*)[\s{(]*(?:\d+[\s})]*(?:\^|\*\*)|\d{5,})")
 _SEVERAL = re.compile(r"[,;]|\\text|\band\b|or")
@@ -54,39 +56,34 @@ def _equal(gold: str, answer: str, same: Same) -> bool:
         plain = all(forms.numbers([p.value for p in side.parts]) for side in (ours, theirs))
         if ours.sure or (plain and len(theirs.parts) > 1):
             return False
-    if forms.mirrored(tidy(gold), tidy(answer)):
+    if forms.mirrored(tidy(gold), tidy(answer)) or any(same(g, a) for g, a in _sides(gold, answer)):
         return True
-    return any(same(g, a) for g, a in _sides(gold, answer)) or _digits_with_commas(gold, answer, same)
-
-
-def _digits_with_commas(gold: str, answer: str, same: Same) -> bool:
-    """Whether "120,240" and "240,120" are two numbers each: commas that might have marked thousands or decimals."""
-    if not all(re.fullmatch(r"\$*\s*\d+(?:\s*,\s*\d+)+\s*\.?\$*", text.strip()) for text in (gold, answer)):
-        return False
-    return _parts(forms.parts(gold, hard=True), forms.parts(answer, hard=True), same)
+    # "120,240" and "240,120": commas that might have marked thousands or decimals
+    hard = all(map(_DIGITS_AND_COMMAS.match, (gold, answer)))
+    return hard and _parts(forms.parts(gold, hard=True), forms.parts(answer, hard=True), same)
 
 
 def _parts(gold: forms.Parts, answer: forms.Parts, same: Same) -> bool:
     """Part by part: by label where both sides name them, in order where the gold's order says which is which or
     only one side has names, else as a bag."""
-    ours, theirs = gold.parts, answer.parts
-    if len(ours) != len(theirs):
-        return False
-    labels = [part.label for part in ours]
-    if all(labels) and sorted(labels) == sorted(part.label for part in theirs) and len(set(labels)) == len(labels):
-        named = {part.label: part.value for part in theirs}
-        return all(same(part.value, named[part.label]) for part in ours)
-    if all(same(g.value, a.value) for g, a in zip(ours, theirs, strict=True)):
+    labels, others = ([part.label for part in side.parts] for side in (gold, answer))
+    values, given = ([part.value for part in side.parts] for side in (gold, answer))
+    if all(labels) and sorted(labels) == sorted(others) and len(set(labels)) == len(labels):
+        given = [given[others.index(label)] for label in labels]
+    if len(values) == len(given) and all(map(same, values, given)):
         return True
-    if gold.ordered or any(labels) or len(ours) > 12:
-        return False
-    left = [part.value for part in theirs]
-    for part in ours:
-        place = next((i for i, value in enumerate(left) if same(part.value, value)), None)
+    return not (gold.ordered or any(labels)) and len(values) <= 12 and _bag(values, given, same)
+
+
+def _bag(ours: Sequence[Any], theirs: Sequence[Any], same: Callable[[Any, Any], bool]) -> bool:
+    """Whether two lists hold the same, in any order."""
+    left = list(theirs)
+    for one in ours:
+        place = next((i for i, other in enumerate(left) if same(one, other)), None)
         if place is None:
             return False
         del left[place]
-    return True
+    return not left
 
 
 def _sides(gold: str, answer: str) -> list[tuple[str, str]]:
@@ -94,7 +91,12 @@ def _sides(gold: str, answer: str) -> list[tuple[str, str]]:
     side is the answer, unless the gold is an equation; of "a, about b" either may be."""
     parts = _EQUALS.split(gold)
     sides = _EQUALS.split(answer)
-    if len(parts) == 2 and _NAME.match(tidy(parts[0])) and not _NAMED.match(tidy(parts[1])) and not _SEVERAL.search(gold):
+    if (
+        len(parts) == 2
+        and _NAME.match(tidy(parts[0]))
+        and not _NAMED.match(tidy(parts[1]))
+        and not _SEVERAL.search(gold)
+    ):
         if len(sides) == 1 or _NAME.match(tidy(sides[0])):
             gold, answer = parts[1], sides[-1]
     elif len(parts) == 1 and len(sides) > 1 and not _SEVERAL.search(answer) and not _ABOUT.search(answer):
@@ -133,36 +135,17 @@ def _same(gold: str, answer: str, precision: float | None, unit: str | None, sym
 
 
 def _other_notation(gold: str, answer: str, same: Same) -> bool:
-    """Whether both are ratios, unions of intervals or tuples whose terms are the same."""
+    """Whether both are ratios, or tuples, intervals or unions of these, with the same terms."""
     ratios = forms.ratio(gold), forms.ratio(answer)
-    if all(ratios) and len(ratios[0]) == len(ratios[1]):
-        values = [forms.numbers(terms) for terms in ratios]
-        if all(values) and all(number.value > 0 for terms in values for number in terms):
-            ours, theirs = ([number.value / terms[0].value for number in terms] for terms in values)
-            return ours == theirs
-    unions = forms.union(gold), forms.union(answer)
-    if all(unions) and (unions[0][0] == unions[1][0] or not unions[0][0] or not unions[1][0]):
-        return _unions(unions[0][1], unions[1][1], same)
-    tuples = forms.components(gold), forms.components(answer)
-    if all(tuples) and tuples[0][0] == tuples[1][0] and len(tuples[0][1]) == len(tuples[1][1]):
-        return all(same(g, a) for g, a in zip(tuples[0][1], tuples[1][1], strict=True))
-    return False
+    if all(ratios) and ratios[0] == ratios[1]:
+        return True
 
+    def span(one: tuple[str, list[str]], other: tuple[str, list[str]]) -> bool:
+        return one[0] == other[0] and len(one[1]) == len(other[1]) and all(map(same, one[1], other[1]))
 
-def _unions(gold: Sequence[forms.Interval], answer: Sequence[forms.Interval], same: Same) -> bool:
-    def ends(ours: str, theirs: str) -> bool:
-        return ours == theirs or not (forms.endless(ours) or forms.endless(theirs)) and same(ours, theirs)
-
-    left = list(answer)
-    for ours in gold:
-        for theirs in left:
-            if (ours.opening, ours.closing) == (theirs.opening, theirs.closing):
-                if ends(ours.low, theirs.low) and ends(ours.high, theirs.high):
-                    left.remove(theirs)
-                    break
-        else:
-            return False
-    return not left
+    spans = forms.spans(gold), forms.spans(answer)
+    names = {found[0] for found in spans if found} - {""}
+    return all(spans) and len(names) < 2 and _bag(spans[0][1], spans[1][1], span)
 
 
 def _words(text: str) -> str:
@@ -184,4 +167,10 @@ def is_list(text: str) -> bool:
 
 def _is_set(text: str) -> bool | None:
     """Whether `text` is a set in braces; None for what is neither a set nor a tuple."""
-    return "\\mid" not in text and ":" not in text if text.startswith("\\{") else False if re.match(r"^\(.*,.*\)$", text) else None
+    return (
+        "\\mid" not in text and ":" not in text
+        if text.startswith("\\{")
+        else False
+        if re.match(r"^\(.*,.*\)$", text)
+        else None
+    )

@@ -27,7 +27,9 @@ def well_formed(response: str) -> float:
     if shape is None or "<think>" in shape["thought"] + shape["answer"] or "</think>" in shape["answer"]:
         return 0.0
     inside, (found, unclosed) = boxes(shape["thought"])[0], boxes(shape["answer"])
-    return float(bool(shape["thought"].strip()) and not inside and unclosed is None and _answers(found) == 1 == len(found))
+    return float(
+        bool(shape["thought"].strip()) and not inside and unclosed is None and _answers(found) == 1 == len(found)
+    )
 
 
 def _answers(found: list[tuple[int, int, str]]) -> int:
