@@ -16,8 +16,8 @@ from trl import GRPOConfig, GRPOTrainer
 from trl.trainer.utils import split_tensor_dict
 
 from studylib.engine.models import add_lora, freeze_vision, load_model, load_processor, never_sampled
-from studylib.params.schema import Rl
 from studylib.grading import grade
+from studylib.params.schema import Rl
 from studylib.train import loop
 from studylib.train.encode import (
     Prompt,
