@@ -43,7 +43,10 @@ _TICK = re.compile(
     r"(?:(?:[Oo]ption|[Cc]hoice|选项)\s*\(?([A-Z])\)?(?![\w'])|\(([A-Z])\)"
     r"|(?<![\w'.])([A-Z])(?=\s*(?:[).:,项选正错对不✓✔✅✗✘❌☑×√]|(?:is|was)\b)))"
 )
-_NO = r"not (?:the )?(?:correct|right|true)|n't (?:correct|right|true)|incorrect|false|wrong|\bno\b|不正确|错误?|不对|✗|✘|❌|×"
+_NO = (
+    r"not (?:the )?(?:correct|right|true)|n't (?:correct|right|true)|incorrect|false|wrong|\bno\b"
+    r"|不正确|错误?|不对|✗|✘|❌|×"
+)
 _MARK = re.compile(rf"(?P<no>{_NO})|\b(?:correct|right|true|yes)\b|正确|对|✓|✔|✅|☑|√", re.I)
 
 
