@@ -98,6 +98,7 @@ def latex(text: str) -> str:
         text = _OVERLINED.sub(lambda m: f"\\overline{{{m[1][::2]}}}" if m[1] else f"\\dot{{{m[2]}}}", text)
         text = _RAISED.sub(lambda m: f"^{{{_small(m[0])}}}", text)
         text = _LOWERED.sub(lambda m: f"_{{{_small(m[0])}}}", text).translate(_LATEX)
+    text = re.sub(r"(?<=[A-Za-z])\s*//\s*(?=[A-Za-z])", r" \\parallel ", text) if "//" in text else text
     if "sqrt" in text or "\u221a" in text or "\u221b" in text:
         text = _ROOT.sub(_root, text)
     return _WORD_PI.sub(r"\\pi ", text) if "pi" in text else text
