@@ -37,7 +37,8 @@ _RETRACTED = re.compile(
 )
 _CONFIRMED = re.compile(r"(?<!not )(?<!in)\b(?:correct|right|confirm\w*|checks? out|indeed|yes|consistent)\b", re.I)
 _CONCLUDED = re.compile(
-    r"(?:^|[.!?\n]\s*)(?:Therefore|Thus|Hence|So|Consequently|Altogether|In total)\b|\b(?:therefore|thus|hence)\b|所以|因此|故",
+    r"(?:^|[.!?\n]\s*)(?:Therefore|Thus|Hence|So|Consequently|Altogether|In total)\b"
+    r"|\b(?:therefore|thus|hence)\b|所以|因此|故",
     re.M,
 )
 _ESCAPE = re.compile(r"\\([\\\"/bfnrt]|u[0-9a-fA-F]{4})?")
