@@ -16,6 +16,7 @@ from trl import GRPOConfig, GRPOTrainer
 from trl.trainer.utils import split_tensor_dict
 
 from studylib.engine.models import add_lora, freeze_vision, load_model, load_processor, never_sampled
+from studylib.grading import grade
 from studylib.params.schema import Rl
 from studylib.train import loop
 from studylib.train.encode import (
@@ -29,7 +30,7 @@ from studylib.train.encode import (
     pack_targets,
 )
 from studylib.train.heads import light_head, plain_attention
-from studylib.train.rewards import ACCURACY, FORMAT, accuracy, well_formed
+from studylib.train.rewards import ACCURACY, FORMAT, well_formed
 from studylib.train.rollouts import dealt_order, decoded
 
 LOGGED = {
@@ -38,6 +39,7 @@ LOGGED = {
     "reward": "reward",
     "rewards/accuracy/mean": "accuracy",
     "rewards/format/mean": "format",
+    "grader_errors": "grader_errors",
     "completions/mean_length": "length",
     "completions/clipped_ratio": "truncated",
     "entropy": "entropy",
@@ -82,7 +84,10 @@ class RolloutTrainer(loop.Resumable, GRPOTrainer):
     def _accuracy(self, completions, completion_ids, row, **_) -> list[float]:
         ends = set(self.eos_token_ids)
         reasons = ["stop" if ids[-1] in ends else "length" for ids in completion_ids]
-        return [accuracy(self.rows[i], c, why) for i, c, why in zip(row, completions, reasons, strict=True)]
+        asked = zip(row, completions, reasons, strict=True)
+        outcomes = [grade(self.rows[i], completion, why).outcome for i, completion, why in asked]
+        self._metrics["train"]["grader_errors"].append(outcomes.count("grader error") / len(outcomes))
+        return [float(outcome == "correct") for outcome in outcomes]
 
     def _format(self, completions, **_) -> list[float]:
         return [well_formed(c) for c in completions]
