@@ -6,8 +6,8 @@ from typing import Any
 
 from studylib.artefacts import base_name
 from studylib.errors import StudyError
-from studylib.hub import local_files
-from studylib.params import METHODS, ArmStage, Params
+from studylib.hub import identity
+from studylib.params import METHODS, ArmStage, Data, Params
 from studylib.provenance import ROOT, file_hash
 from studylib.runs import Stage
 from studylib.stages import KINDS
@@ -25,7 +25,8 @@ def build_plan(params: Params, seed: int) -> dict[str, Stage]:
     """
     builder = _Builder(params, seed)
     for split in ("train", "validation", "test"):
-        builder.add(f"questions.{split}", builder.source("questions"), {"split": split, "data": builder.data_asked})
+        asked = {"split": split, "data": data_of(params.data, split)}
+        builder.add(f"questions.{split}", builder.source("questions"), asked)
     for name in BASE_SETS:
         builder.base_set(name)
     builder.add(
@@ -45,6 +46,22 @@ def build_plan(params: Params, seed: int) -> dict[str, Stage]:
     return builder.plan
 
 
+def data_of(data: Data, name: str) -> dict[str, Any]:
+    """What a split's questions or a kind of traces rest on: the datasets that are read for them and how many rows are
+    taken. The mini world draws one split after another, so each rests on all sizes."""
+    if not data.published:
+        return data.model_dump()
+    if name == "test":
+        return {"seed": data.seed, "unreadable": data.unreadable, "test": data.test} | {
+            "sets": {benchmark: identity(spec) for benchmark, spec in data.benchmarks.items()}
+        }
+    apart = "validation" in data.hub
+    source = "queries" if name == "train" or (name == "validation" and not apart) else name
+    sizes = {"validation": ["validation"], "train": ["train"] if apart else ["train", "validation"]}
+    taken = {key: getattr(data, key) for key in ["seed", "unreadable", *sizes.get(name, ["text_traces"])]}
+    return taken | {"sets": {source: identity(data.hub.get(source))}}
+
+
 class _Builder:
     def __init__(self, params: Params, seed: int):
         self.params, self.seed = params, seed
@@ -52,9 +69,6 @@ class _Builder:
         self.base = {"base": base_identity(params)}
         self.engine = params.engine.model_dump()
         self.judge = {"judge": params.judge.model_dump(exclude={"base_url", "at_once"})} if params.judge else {}
-        self.data_asked = params.data.model_dump()
-        if params.data.published:
-            self.data_asked["local_files"] = local_files(params.data)
         self.evaluation = params.sampling.model_dump(include={"temperature", "top_p", "top_k", "max_new_tokens"})
 
     def add(
@@ -183,7 +197,7 @@ class _Builder:
             return self.plan[source]
         if source in ("rambling", "careful"):
             name = f"traces.{source}"
-            asked = {"manner": source, "data": self.data_asked}
+            asked = {"manner": source, "data": data_of(self.params.data, source)}
             return self.plan.get(name) or self.add(name, self.source("traces"), asked)
         return {"eureka": self.eureka, "eureka_no_easy": self.eureka_no_easy, "mixed": self.mixed}[source]()
 

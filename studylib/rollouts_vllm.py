@@ -17,6 +17,7 @@ import torch
 from studylib.gpu_memory import PROMPT
 from studylib.models import load_processor, never_sampled
 from studylib.params import Params, Rl
+from studylib.prompts import on_white
 from studylib.runs import Stage
 from studylib.vllm_engine import check_prompt
 
@@ -74,7 +75,7 @@ def engine_rollouts(trainer, rows: Sequence[int]) -> list[list[int]]:
         trainer._last_loaded_step = trainer.state.global_step
     each = trainer.num_generations
     prompts = [trainer._prompt(i).ids.tolist() for i in rows]
-    pictures = [[image.convert("RGB") for image in trainer.rows[i]["images"]] or None for i in rows]
+    pictures = [[on_white(image) for image in trainer.rows[i]["images"]] or None for i in rows]
     image_token = trainer.processing_class.image_token_id
     served = trainer.args.vllm_mode == "server"
     asked = prompts if served else [folded(ids, image_token) for ids in prompts]

@@ -9,7 +9,7 @@ from importlib.util import find_spec
 
 from studylib.errors import StudyError
 from studylib.models import load_processor, mend_torchvision, never_sampled
-from studylib.prompts import encode, render
+from studylib.prompts import encode, on_white, render
 from studylib.sampling import Sampling
 
 
@@ -91,7 +91,7 @@ def vllm_prompt(processor, row, instruct: bool) -> dict:
     """One image token a picture: vLLM expands it (TRL issues 6294 and 6401 are what twice looks like)."""
     prompt = {"prompt": render(processor, row, instruct)}
     if row["images"]:
-        prompt["multi_modal_data"] = {"image": [picture.convert("RGB") for picture in row["images"]]}
+        prompt["multi_modal_data"] = {"image": [on_white(picture) for picture in row["images"]]}
     return prompt
 
 

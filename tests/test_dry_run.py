@@ -36,13 +36,13 @@ def test_every_stage_of_the_paper_is_there_and_every_arm_is_what_it_was(study):
 def test_the_mini_world_comes_back_from_the_files_of_the_published_sets(study):
     """Questions, choices and answers survive the way through the columns of each benchmark."""
     ours = mini_rows(load_params("smoke", WORLD), "test")
-    read = hub.load_questions(study.params, "test")
+    read = hub.load_questions(study.params, "test")[0]
     assert len(read) == len(ours) == 10 and set(read["level"]) == {"L1", "L2"}
     for row, original in zip(read, ours, strict=True):
         assert row["question"].removeprefix("[picture] ") == original["question"]
         assert (row["answer"], row["choices"]) == (original["answer"], original["choices"]), row["id"]
         assert len(row["images"]) == 1
-    traces = hub.load_traces(study.params, "careful")
+    traces = hub.load_traces(study.params, "careful")[0]
     assert len(traces) == 3 and traces[0]["trace"].startswith("<think> ") and "\\boxed{" in traces[0]["trace"]
 
 

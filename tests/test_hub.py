@@ -119,14 +119,18 @@ def folders(tmp_path) -> dict[str, str]:
     }
 
 
+FIRST = {"data.training": ["MathVision"]}
+
+
 def questions(benchmarks: dict) -> dict[str, dict]:
-    overrides = {"data.benchmarks": benchmarks, "data.training": list(benchmarks)[:1]}
-    return {row["id"]: row for row in hub.load_questions(load_params("paper", overrides), "test")}
+    overrides = {"data.benchmarks": benchmarks, **FIRST}
+    return {row["id"]: row for row in hub.load_questions(load_params("paper", overrides), "test")[0]}
 
 
 def read(name: str, benchmark: str = "MathVision", **spec) -> list[dict]:
     known = {"split": "test", "level_column": "", **spec}
-    return hub.read_rows(HubSet(name=name, **known), BENCHMARKS[benchmark], "data.benchmarks.X", benchmark, "test")
+    spec, schema = HubSet(name=name, **known), BENCHMARKS[benchmark]
+    return hub.read_rows(spec, schema, "data.benchmarks.X", benchmark, "test", 0, {})
 
 
 def test_five_benchmarks_come_out_in_one_schema_with_their_published_levels(folders):
@@ -203,13 +207,16 @@ def test_missing_column_lists_the_columns_found_and_can_be_mapped(tmp_path):
     assert read(str(tmp_path), columns={"answer": "gold"})[0]["answer"] == "E"
 
 
-def test_unset_level_column_proposes_what_the_authors_added_and_stops(folders):
-    for name, theirs in {"MathVision": "level", "MMMU": "topic_difficulty"}.items():
-        spec = folders[name] | {"level_column": None}
-        with pytest.raises(StudyError, match="may be difficulty ") as error:
-            read(benchmark=name, **spec)
-        assert theirs in str(error.value)
-        assert read(benchmark=name, **(spec | {"level_column": ""}))[0]["level"] == ""
+def test_an_unset_level_column_is_the_one_of_difficulties_from_1_to_5_or_none(folders):
+    unset = {name: spec | {"level_column": None} for name, spec in folders.items()}
+    write(Path(folders["MMStar"]["name"]) / "mmstar.parquet", [MMSTAR | {"difficulty": "hard"}])
+    rows, facts = hub.load_questions(load_params("paper", {"data.benchmarks": unset, **FIRST}), "test")
+    columns = dict.fromkeys(folders, "difficulty") | {"MMStar": None}
+    assert facts["level_columns"] == columns  # MMMU's topic_difficulty is a word and no level
+    assert {row["level"] for row in rows if row["benchmark"] == "MMStar"} == {""}
+    assert read(benchmark="MMMU", **(folders["MMMU"] | {"level_column": ""}))[0]["level"] == ""
+    with pytest.raises(StudyError, match=r"level_column is 'levels', which is no column. The columns are index, "):
+        read(benchmark="MMStar", **(folders["MMStar"] | {"level_column": "levels"}))
     with pytest.raises(StudyError, match=r"row 1 .*level is 'hard', not a level from 1 to 5"):
         write(Path(folders["MMStar"]["name"]) / "mmstar.parquet", [MMSTAR | {"level": "hard"}])
         read(benchmark="MMStar", **(folders["MMStar"] | {"level_column": "level"}))
@@ -233,7 +240,7 @@ def test_damaged_rows_are_named(tmp_path):
     assert "is not in" in told({"image": "../../../etc/passwd"})
     assert "no format" in told({"image": "2.png"})
     file.write_text('{"id": "1"')
-    with pytest.raises(StudyError, match="line 1 is not JSON"):
+    with pytest.raises(StudyError, match="row 1: it is not JSON"):
         read(str(tmp_path))
     with pytest.raises(StudyError, match="no file of the split 'val'; there is test.jsonl, testmini.jsonl"):
         (tmp_path / "testmini.jsonl").write_text("{}")
@@ -269,7 +276,7 @@ def test_traces_are_the_published_thinking_and_answer(tmp_path):
     sets = {"rambling": "s1K", "careful": "s1K-1.1"}
     hubs = {manner: {"name": str(tmp_path / name), "split": "train"} for manner, name in sets.items()}
     params = load_params("paper", {"data.hub": hubs, "data.text_traces": 2})
-    rambling, careful = hub.load_traces(params, "rambling"), hub.load_traces(params, "careful")
+    (rambling, _), (careful, _) = hub.load_traces(params, "rambling"), hub.load_traces(params, "careful")
     assert rambling["trace"] == ["<think> Hmm, wait. </think> \\boxed{4}"] * 2
     assert careful["trace"] == ["<think> Two and two. </think> So \\boxed{4}"]
     assert careful[0]["images"] == [] and careful[0]["telling"] == careful[0]["question"]
@@ -282,7 +289,7 @@ def test_validation_questions_are_never_trained_on(tmp_path):
     Dataset.from_list(rows).to_parquet(tmp_path / "train.parquet")
     queries = {"queries": {"name": str(tmp_path), "split": "train"}}
     params = load_params("paper", {"data.hub": queries, "data.validation": 3})
-    train, validation = (hub.load_questions(params, split) for split in ("train", "validation"))
+    train, validation = (hub.load_questions(params, split)[0] for split in ("train", "validation"))
     assert (len(train), len(validation)) == (6, 3) and len(train[0]["images"]) == 2
     assert not set(train["question"]) & set(validation["question"])
 
@@ -302,11 +309,12 @@ def test_real_questions_go_from_files_to_grades(sample, request):
     kind, columns, count = SAMPLES[sample]
     spec = {"name": f"$STUDY_DATA/{sample}", "split": "questions", "level_column": "", "columns": columns}
     if kind == "queries":
-        rows = hub.load_questions(load_params("paper", {"data.hub": {"queries": spec}, "data.validation": 1}), "train")
+        queries = {"data.hub": {"queries": spec}, "data.validation": 1}
+        rows, _ = hub.load_questions(load_params("paper", queries), "train")
         assert len(rows) == count - 1
     else:
         training = {"data.benchmarks": {kind: spec}, "data.training": [kind]}
-        rows = hub.load_questions(load_params("paper", training), "test")
+        rows, _ = hub.load_questions(load_params("paper", training), "test")
         assert len(rows) == count and {row["question_type"] for row in rows} == {"free_form", "multi_choice"}
     assert all(len(images) == 1 for images in rows["images"])
     assert all(grade(row, f"\\boxed{{{row['answer']}}}").outcome == "correct" for row in rows.select(range(40)))
