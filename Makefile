@@ -74,7 +74,7 @@ paper-dry-run: $(READY)  ## every stage and chapter of params/paper.yaml on smal
 	$(PY) -m pytest -q tests/test_launch.py tests/test_weight_sync.py -k "sharded or engines"
 
 base: $(READY)  ## rebuild the mini base (up to two hours)
-	$(PY) -m studylib.world.base
+	$(PY) -m models.build.build models/mini-base
 
 bench: $(READY)  ## throughput of training and generation
 	$(PY) -m studylib.bench

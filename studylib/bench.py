@@ -31,7 +31,7 @@ def random_base(folder: Path, rows: list[dict]) -> Path:
     mend_torchvision()
     from transformers import Qwen2_5_VLForConditionalGeneration
 
-    from studylib.world.architecture import build_processor, mini_config, train_tokenizer
+    from models.build.model import build_processor, mini_config, train_tokenizer
 
     tokenizer = train_tokenizer([f"{row['question']} {row['solution']}" for row in rows], 720)
     torch.manual_seed(0)

@@ -20,7 +20,7 @@ from studylib.provenance import ROOT
 from studylib.train import loop
 from studylib.train.encode import forward_inputs
 from studylib.train.grpo import train_grpo
-from studylib.train.sft import LengthGrouped, Traces, TraceTrainer, per_trace_loss, sft_arguments
+from studylib.train.sft import LOSSES, LengthGrouped, Traces, TraceTrainer, sft_arguments
 
 
 class BareLoop(loop.TrainerCallback):
@@ -30,7 +30,8 @@ class BareLoop(loop.TrainerCallback):
         self.model, self.seconds = load_model(path), {"trl": [], "bare": []}
         freeze_vision(self.model)
         self.model.train()
-        self.traces, self.bf16 = traces, config.dtype == "bfloat16"
+        self.traces, self.bf16, self.loss = traces, config.dtype == "bfloat16", config.loss
+        self.max_grad_norm = config.max_grad_norm
         order = list(LengthGrouped(traces.lengths, config.batch_size, seed))
         size = config.batch_size
         self.batches = [traces.collate([{"row": i} for i in order[k : k + size]]) for k in range(0, len(order), size)]
@@ -43,9 +44,10 @@ class BareLoop(loop.TrainerCallback):
         with torch.autocast("cpu", torch.bfloat16, enabled=self.bf16):
             logits = self.model(**inputs, use_cache=False).logits
         flat = torch.nn.functional.cross_entropy(logits.float().flatten(0, 1), labels.flatten(), reduction="none")
-        loss = per_trace_loss(-flat.view(labels.shape), labels != -100, len(labels))
+        mask = labels != -100
+        loss = LOSSES[self.loss](-flat.view(labels.shape), mask, mask.sum() if self.loss == "token" else len(labels))
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.max_grad_norm)
         self.optimizer.step()
         self.optimizer.zero_grad()
         loss.item()
@@ -69,7 +71,8 @@ def bench_sft(path: Path, rows: list[dict], config: Sft, seed: int = 0) -> float
     bare = BareLoop(path, traces, config, seed)
     with tempfile.TemporaryDirectory() as folder:
         arguments = sft_arguments(config, Path(folder), len(traces), seed)
-        trainer = TraceTrainer(model=model, args=arguments, processing_class=processor, traces=traces, callbacks=[bare])
+        told = {"processing_class": processor, "traces": traces, "loss": config.loss, "callbacks": [bare]}
+        trainer = TraceTrainer(model=model, args=arguments, **told)
         loop.run(trainer, Path(folder))
     trl, plain = (statistics.median(bare.seconds[name]) for name in ("trl", "bare"))
     length = sum(traces.lengths) / len(traces)

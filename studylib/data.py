@@ -63,7 +63,7 @@ def mini_rows(params: Params, split: str) -> list[dict[str, Any]]:
 
 def load_traces(params: Params, manner: str) -> Dataset:
     """Text-only questions of the training benchmarks with one teacher's traces (paper 2.1: s1 and s1.1-R1)."""
-    from datasets import Value
+    from datasets import List, Value
 
     from studylib.world import teachers
     from studylib.world.questions import task_of
@@ -71,9 +71,12 @@ def load_traces(params: Params, manner: str) -> Dataset:
     rng = random.Random(f"{manner} {params.data.seed}")
     rows = mini_rows(params, "train")
     chosen = rng.sample(range(len(rows)), min(params.data.text_traces, len(rows)))
-    write = {"careful": teachers.careful, "rambling": teachers.rambling}[manner]
-    told = [
-        {**rows[i], "question": rows[i]["telling"], "images": [], "trace": write(task_of(rows[i]), rng)}
-        for i in sorted(chosen)
-    ]
-    return table(told, type(features())({**features(), "trace": Value("string")}))
+    traced = []
+    for i in sorted(chosen):
+        task = task_of(rows[i])
+        trace = teachers.careful(task, rng, params.data.slips) if manner == "careful" else teachers.rambling(task, rng)
+        traced.append(
+            {**rows[i], "question": rows[i]["telling"], "images": [], "trace": trace.text, "masked": trace.masked}
+        )
+    columns = {**features(), "trace": Value("string"), "masked": List(List(Value("int64")))}
+    return table(traced, type(features())(columns))

@@ -57,6 +57,9 @@ class Data(Section):
     training: list[str] = Field(min_length=1)
     train: Count | None
     text_traces: Count
+    slips: float = Field(
+        default=0.0, ge=0, le=1
+    )  # share of the careful teacher's traces with a slip, masked in the loss
     validation: Count
     test: Count | None
     unreadable: Share = 0.005
@@ -134,13 +137,19 @@ class Launch(Section):
 
 
 class Sft(Section):
-    """Long-CoT SFT (paper 2.1). `warmup` is a share of all steps; the schedule is cosine."""
+    """Long-CoT SFT (paper 2.1). `warmup` is a share of all steps; the schedule is cosine.
+
+    `loss` is a mean over the tokens of a batch, so that a long trace weighs more, or over its traces. Gradients are
+    clipped to the norm `max_grad_norm`.
+    """
 
     lr: Rate
     batch_size: Count
     micro_batch: Count
     epochs: Count
+    loss: Literal["token", "trace"] = "token"
     warmup: Share
+    max_grad_norm: float = Field(default=1.0, gt=0)
     dtype: Literal["float32", "bfloat16"]
     lora: Lora | None
 
@@ -154,7 +163,8 @@ class Sft(Section):
 class Rl(Section):
     """GRPO (paper 2.2). A batch of `prompts_per_step` is used in `mini_batches` optimizer steps.
 
-    `steps` counts batches (rollout phases); a checkpoint is kept every `checkpoint_every` of them.
+    `steps` counts batches (rollout phases); a checkpoint is kept every `checkpoint_every` of them. Gradients are
+    clipped to the norm `max_grad_norm`.
     """
 
     lr: Rate
@@ -169,6 +179,7 @@ class Rl(Section):
     steps: Count
     checkpoint_every: Count
     warmup: Share
+    max_grad_norm: float = Field(default=1.0, gt=0)
     dtype: Literal["float32", "bfloat16"]
     lora: Lora | None
 

@@ -21,7 +21,7 @@ def tiny_base(tmp_path_factory):
     import torch
     from transformers import Qwen2_5_VLForConditionalGeneration
 
-    from studylib.world.architecture import build_processor, mini_config, train_tokenizer
+    from models.build.model import build_processor, mini_config, train_tokenizer
 
     random_words = random.Random(0)
     texts = [" ".join(random_words.choices(WORDS, k=20)) + f" {n}+1={n + 1}." for n in range(300)]

@@ -5,15 +5,16 @@ import random
 import pytest
 import torch
 
-from studylib.world import diet
-from studylib.world.architecture import PIXELS, build_processor, mini_config
-from studylib.world.base import Batches, corpus, forward_loss, micro_batches, pixels
+from models.build import diet
+from models.build.build import Batches, corpus, forward_loss, micro_batches
+from models.build.model import PIXELS, build_processor, mini_config
+from models.build.tower import pixels
 from studylib.world.scenes import draw
 
 
 @pytest.fixture(scope="module")
 def tokenizer():
-    from studylib.world.architecture import train_tokenizer
+    from models.build.model import train_tokenizer
 
     return train_tokenizer(corpus(60, seed=0), 600)
 
@@ -28,11 +29,12 @@ def test_patches_equal_those_of_the_image_processor(tokenizer):
 def test_batches_hold_the_ids_and_positions_of_a_chat_rendered_by_the_processor(tokenizer):
     from transformers import Qwen2_5_VLForConditionalGeneration
 
-    processor, batches = build_processor(tokenizer), Batches(tokenizer, seed=3, batch=1)
+    processor, batches = build_processor(tokenizer), Batches(tokenizer, "3", batch=1)
     model = Qwen2_5_VLForConditionalGeneration(mini_config(tokenizer, hidden=64, layers=1, vision=32, vision_layers=1))
+    rng = random.Random(3)
     for _ in range(6):
-        example = batches._one()
-        batch = batches._collate([example])
+        example = batches.one(rng)
+        batch = batches.collate([example])
         content = [{"type": "image"}] if example[0] else []
         question = tokenizer.decode(example[1]).split("<|vision_end|>")[-1].removeprefix("<|im_start|>user\n")
         content.append({"type": "text", "text": question.split("<|im_end|>")[0]})
@@ -51,8 +53,8 @@ def test_the_loss_equals_that_of_the_whole_model_on_the_same_batch(tokenizer):
 
     torch.manual_seed(0)
     model = Qwen2_5_VLForConditionalGeneration(mini_config(tokenizer, hidden=64, layers=1, vision=32, vision_layers=1))
-    batches = Batches(tokenizer, seed=5, batch=4)
-    batch = batches.next()
+    batches = Batches(tokenizer, "5", batch=4)
+    batch = batches.at(0)
     pictures = (batch["ids"] == model.config.image_token_id).long()
     theirs = model(
         input_ids=batch["ids"],
@@ -70,10 +72,26 @@ def test_micro_batches_add_up_to_the_loss_of_the_whole_batch(tokenizer):
 
     torch.manual_seed(0)
     model = Qwen2_5_VLForConditionalGeneration(mini_config(tokenizer, hidden=64, layers=1, vision=32, vision_layers=1))
-    batch, image_token = Batches(tokenizer, seed=5, batch=10).next(), model.config.image_token_id
+    batch, image_token = Batches(tokenizer, "5", batch=10).at(0), model.config.image_token_id
     whole, count = forward_loss(model, batch, image_token), (batch["labels"] >= 0).sum()
     model.model.language_model.config._attn_implementation = "eager"
     parts = list(micro_batches(batch, 4, image_token))
     assert [len(part["ids"]) for part in parts] == [4, 4, 2]
     together = sum(forward_loss(model, p, image_token) * (p["labels"] >= 0).sum() / count for p in parts)
     torch.testing.assert_close(together, whole, atol=3e-2, rtol=1e-2)
+
+
+def test_batches_are_the_same_wherever_one_begins(tokenizer):
+    whole, later = Batches(tokenizer, "7", batch=2), Batches(tokenizer, "7", batch=2)
+    ids = [whole.at(step)["ids"] for step in range(15)]
+    assert torch.equal(later.at(14)["ids"], ids[14]) and torch.equal(later.at(3)["ids"], ids[3])
+
+
+@pytest.mark.parametrize("dose", [0.0, 0.5])
+def test_no_example_is_worked_out_the_long_way_but_by_the_dose(dose):
+    rng, long = random.Random(11), 0
+    for _ in range(1500):
+        response = diet.example(rng, dose).response
+        works_hop_out = "So it is" in response and ("row 1" in response or " is " in response.split("So it is")[0])
+        long += works_hop_out and "That gives" in response
+    assert (long > 0) == (dose > 0)

@@ -21,7 +21,7 @@ def models(tmp_path_factory) -> list[str]:
     mend_torchvision()
     from transformers import Qwen2_5_VLForConditionalGeneration
 
-    from studylib.world.architecture import build_processor, mini_config, train_tokenizer
+    from models.build.model import build_processor, mini_config, train_tokenizer
 
     tokenizer = train_tokenizer(TEXTS + [row["question"] for row in ROWS], 400)
     processor, config = build_processor(tokenizer), mini_config(tokenizer, layers=1)

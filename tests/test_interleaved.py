@@ -2,7 +2,7 @@ import json
 
 import pytest
 import torch
-from test_grpo import CONFIG, generated
+from test_grpo import CONFIG, generated, plain_logps
 from training import build_rows, same, weights
 
 from studylib.models import freeze_vision, load_model, load_processor, never_sampled
@@ -80,10 +80,25 @@ def test_all_failed_with_weight_one_is_sft(tiny_base, rows, tmp_path, monkeypatc
     traces = Traces(model, processor, rows[:2])
     from test_sft import CONFIG as SFT
 
-    sft = TraceTrainer(model=model, args=sft_arguments(SFT, tmp_path, 2, 0), processing_class=processor, traces=traces)
+    args = sft_arguments(SFT, tmp_path, 2, 0)
+    sft = TraceTrainer(model=model, args=args, processing_class=processor, traces=traces, loss="trace")
     expected = sft.compute_loss(model, traces.collate([{"row": 0}, {"row": 1}]))
     torch.testing.assert_close(loss, expected, rtol=1e-5, atol=1e-6)
     torch.testing.assert_close(gradient(loss, ours.model), gradient(expected, model), rtol=1e-3, atol=1e-6)
+
+
+def test_a_masked_part_of_a_demonstration_is_not_learnt(tiny_base, rows, tmp_path, monkeypatch):
+    monkeypatch.setattr(grpo, "accuracy", lambda *_: 0.0)
+    slips = [{**row, "masked": [[8, 20]]} for row in rows]
+    ours = trainer_of(InterleavedTrainer, tiny_base, slips, tmp_path, weight=1.0)
+    loss = ours.compute_loss(ours.model, generated(ours, [0, 1]))
+    model, expected = load_model(tiny_base), []
+    for i in (0, 1):
+        ids, counts = ours.targets[i]
+        assert sum(counts) < len(counts)
+        told = plain_logps(model, ours.processing_class, rows[i], torch.tensor(ids))
+        expected.append(-told[torch.tensor(counts)].mean())
+    torch.testing.assert_close(loss, torch.stack(expected).mean(), rtol=1e-4, atol=1e-5)
 
 
 def test_a_question_that_fails_in_accuracy_is_taught_even_if_its_format_earned_something(
@@ -117,7 +132,7 @@ def test_the_demonstrations_count_among_the_tokens_trained_on(tiny_base, rows, t
     for trainer in (ours, plain):
         generated(trainer, [0, 1, 3, 2])
     seen = ours.state.num_input_tokens_seen - plain.state.num_input_tokens_seen
-    assert seen == sum(len(ours.prompts[i].ids) + len(ours.targets[i]) for i in FAILED) > 0
+    assert seen == sum(len(ours.prompts[i].ids) + len(ours.targets[i].ids) for i in FAILED) > 0
     assert ours._metrics["train"]["num_tokens"] == [ours.state.num_input_tokens_seen]
 
 

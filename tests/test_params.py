@@ -82,3 +82,13 @@ def test_damaged_params_file_is_one_sentence(tmp_path, monkeypatch):
     (tmp_path / "empty.yaml").write_text("")
     with pytest.raises(StudyError, match="empty"):
         load_params("empty")
+
+
+def test_gradients_are_clipped_where_the_params_say(tmp_path):
+    from studylib.train.grpo import rl_arguments
+    from studylib.train.sft import sft_arguments
+
+    params = load_params("smoke", {"sft.max_grad_norm": 0.3, "rl.max_grad_norm": 0.2})
+    assert sft_arguments(params.sft, tmp_path, 8, 0).max_grad_norm == 0.3
+    assert rl_arguments(params.rl, tmp_path, 0).max_grad_norm == 0.2
+    assert load_params("paper").sft.max_grad_norm == load_params("paper").rl.max_grad_norm == 1.0

@@ -87,7 +87,7 @@ def test_gradient_on_own_tokens_is_grpo_conditioned_on_the_prefix(tiny_base, row
     batch = generated(ours, [0, 3])
     expected, model = [], load_model(tiny_base)
     for k, row in enumerate(batch["row"].tolist()):
-        prefix = torch.tensor(ours.prefixes[row][1])
+        prefix = torch.tensor(ours.prefixes[row][1].ids)
         said = batch["completion_ids"][k][batch["completion_mask"][k].bool()]
         new = plain_logps(model, ours.processing_class, rows[row], torch.cat([prefix, said]))[len(prefix) :]
         old, ref = (batch[f"{name}_per_token_logps"][k, : len(said)] for name in ("old", "ref"))
@@ -100,21 +100,42 @@ def test_gradient_on_own_tokens_is_grpo_conditioned_on_the_prefix(tiny_base, row
     torch.testing.assert_close(gradient(loss, ours.model), gradient(reference, model), rtol=1e-3, atol=1e-5)
 
 
-def test_prefix_loss_counts_once_a_question_with_its_weight(tiny_base, rows, tmp_path):
+def test_prefix_loss_is_a_part_of_each_responses_mean(tiny_base, rows, tmp_path):
     losses = {}
     for weight in (0.0, 0.2):
         ours = trainer_of(ProgressiveTrainer, tiny_base, rows, tmp_path, weight=weight, **SCHEDULE)
-        losses[weight] = ours.compute_loss(ours.model, generated(ours, [0, 1]))
-    prefix = torch.tensor(ours.prefixes[0][1])
-    nll = -plain_logps(load_model(tiny_base), ours.processing_class, rows[0], prefix).mean()
-    # Two questions make an optimizer step; one of them has a prefix.
-    torch.testing.assert_close(losses[0.2] - losses[0.0], 0.2 * nll / 2, rtol=1e-3, atol=1e-5)
+        batch = generated(ours, [0, 1])
+        losses[weight] = ours.compute_loss(ours.model, batch)
+    prefix = torch.tensor(ours.prefixes[0][1].ids)
+    nll = -plain_logps(load_model(tiny_base), ours.processing_class, rows[0], prefix).sum()
+    # Four responses to the question that has a prefix, of eight to the two questions of an optimizer step.
+    expected = sum(nll / (len(prefix) + own) for own in batch["completion_mask"][:4].sum(1)) / 8
+    torch.testing.assert_close(losses[0.2] - losses[0.0], 0.2 * expected, rtol=1e-3, atol=1e-5)
+
+
+def test_a_masked_part_of_a_prefix_is_read_and_not_learnt(tiny_base, rows, tmp_path):
+    trace = rows[0]["trace"]
+    start = trace.index("row 0")
+    slips = [{**row, "masked": [[start, start + 9]]} if row is rows[0] else row for row in rows]
+    losses = {}
+    for weight in (0.0, 1.0):
+        ours = trainer_of(ProgressiveTrainer, tiny_base, slips, tmp_path, weight=weight, **SCHEDULE)
+        batch = generated(ours, [0, 1])
+        losses[weight] = ours.compute_loss(ours.model, batch)
+    target = ours.prefixes[0][1]
+    counts = torch.tensor(target.counts)
+    assert (
+        "".join(ours._tokenizer.decode(torch.tensor(target.ids)[~counts])).strip() == trace[start : start + 9].strip()
+    )
+    nll = -plain_logps(load_model(tiny_base), ours.processing_class, rows[0], torch.tensor(target.ids))[counts].sum()
+    expected = sum(nll / (counts.sum() + own) for own in batch["completion_mask"][:4].sum(1)) / 8
+    torch.testing.assert_close(losses[1.0] - losses[0.0], expected, rtol=1e-3, atol=1e-5)
 
 
 def test_a_prefix_is_trained_on_once_more_than_it_is_read(tiny_base, rows, tmp_path):
     ours = trainer_of(ProgressiveTrainer, tiny_base, rows, tmp_path, weight=0.2, **SCHEDULE)
     batch = generated(ours, [0, 1])
-    prefix, said = len(ours.prefixes[0][1]), int(batch["completion_mask"].sum())
+    prefix, said = len(ours.prefixes[0][1].ids), int(batch["completion_mask"].sum())
     prompts = [len(ours.prompts[i].ids) for i in (0, 1)]
     # Four rollouts of either question, those of the first behind its prefix; the demonstration once.
     read = 4 * (prompts[0] + prefix + prompts[1]) + said

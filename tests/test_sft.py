@@ -9,7 +9,15 @@ from studylib.models import freeze_vision, load_model, load_processor
 from studylib.params import Lora, Sft
 from studylib.prompts import encode
 from studylib.train.encode import at_places, forward_inputs, pack
-from studylib.train.sft import LengthGrouped, Traces, TraceTrainer, per_trace_loss, sft_arguments, train_sft
+from studylib.train.sft import (
+    LengthGrouped,
+    Traces,
+    TraceTrainer,
+    per_token_loss,
+    per_trace_loss,
+    sft_arguments,
+    train_sft,
+)
 
 CONFIG = Sft(lr=3e-3, batch_size=4, micro_batch=4, epochs=2, warmup=0.05, dtype="float32", lora=None)
 
@@ -51,6 +59,23 @@ def test_loss_falls_on_the_response_and_its_end_and_on_nothing_else(traces, rows
     assert pictures.any() and (batch["shift_labels"][pictures] == -100).all()
 
 
+def test_a_masked_slip_is_read_and_not_learnt(tiny_base, rows):
+    model, processor = load_model(tiny_base), load_processor(tiny_base)
+    freeze_vision(model)
+    trace = rows[1]["trace"]
+    start, end = trace.index("row 1"), trace.index(" </think>")
+    masked = [[[start, end]], [], None, [[0, 7], [end, end + 2]]]
+    told = [{**rows[1], "masked": spans} for spans in masked]
+    batch, plain = (
+        Traces(model, processor, some).collate([{"row": n} for n in range(4)]) for some in (told, rows[1:2] * 4)
+    )
+    assert torch.equal(batch["input_ids"], plain["input_ids"])
+    learned = [processor.tokenizer.decode(labels[labels != -100]) for labels in batch["shift_labels"]]
+    whole = trace + processor.tokenizer.eos_token
+    assert learned[1] == learned[2] == whole and learned[0].split() == (whole[:start] + whole[end:]).split()
+    assert len(learned[3]) < len(whole) and "<think>" not in learned[3] and "row 1" in learned[3]
+
+
 def test_packed_batch_gives_the_plain_models_loss_with_and_without_pictures(traces, rows):
     from trl.trainer.utils import add_fused_lm_head
 
@@ -69,7 +94,7 @@ def test_responses_packed_behind_one_prompt_do_not_see_each_other(traces):
     encoded, model = traces
     add_fused_lm_head(model)
     prompts = [encoded.prompts[0], encoded.prompts[3]]
-    groups = [[encoded.responses[k] for k in (0, 1, 2)], [encoded.responses[k] for k in (4, 5)]]
+    groups = [[encoded.responses[k].ids for k in (0, 1, 2)], [encoded.responses[k].ids for k in (4, 5)]]
 
     def logps(prompts, groups, features):
         batch = pack(prompts, groups, encoded.pad) | features
@@ -118,21 +143,39 @@ def test_a_trace_counts_once_whatever_its_length():
     assert sum(parts) == pytest.approx(2.0)
 
 
-def test_gradient_accumulation_does_not_change_the_update(tiny_base, rows, tmp_path):
-    def updated(micro: int) -> dict:
-        model = load_model(tiny_base)
-        freeze_vision(model)
-        processor = load_processor(tiny_base)
-        config = CONFIG.model_copy(update={"batch_size": 8, "micro_batch": micro, "epochs": 1})
-        args = sft_arguments(config, tmp_path / str(micro), 8, 0)
-        args.optim, args.learning_rate, args.warmup_steps, args.max_grad_norm = "sgd", 1.0, 0, 0.0
-        encoded = Traces(model, processor, rows)
-        TraceTrainer(model=model, args=args, processing_class=processor, traces=encoded).train()
-        return model.state_dict()
+def test_a_token_counts_once_whatever_its_trace():
+    log_probs = torch.tensor([[-1.0, -3.0, 0.0, 0.0], [-1.0, -1.0, -1.0, -5.0]])
+    mask = torch.tensor([[1, 1, 0, 0], [1, 1, 1, 1]])
+    assert per_token_loss(log_probs, mask, 6) == pytest.approx((1 + 3 + 1 + 1 + 1 + 5) / 6)
 
-    whole, start = updated(8), load_model(tiny_base).state_dict()
-    assert same(whole, updated(2), tolerance=1e-5)
+
+def updated(base, rows, folder, batch: int, micro: int, loss: str) -> dict:
+    """The weights after one epoch of plain gradient descent at rate 1."""
+    model, processor = load_model(base), load_processor(base)
+    freeze_vision(model)
+    config = CONFIG.model_copy(update={"batch_size": batch, "micro_batch": micro, "epochs": 1})
+    args = sft_arguments(config, folder, len(rows), 0)
+    args.optim, args.learning_rate, args.warmup_steps, args.max_grad_norm = "sgd", 1.0, 0, 0.0
+    encoded = Traces(model, processor, rows)
+    TraceTrainer(model=model, args=args, processing_class=processor, traces=encoded, loss=loss).train()
+    return model.state_dict()
+
+
+@pytest.mark.parametrize("loss", ["token", "trace"])
+def test_gradient_accumulation_does_not_change_the_update(tiny_base, rows, tmp_path, loss):
+    whole, start = updated(tiny_base, rows, tmp_path, 8, 8, loss), load_model(tiny_base).state_dict()
+    assert same(whole, updated(tiny_base, rows, tmp_path, 8, 2, loss), tolerance=1e-5)
     assert not same(whole, start, tolerance=1e-3)
+
+
+@pytest.mark.parametrize("loss", ["token", "trace"])
+def test_rows_left_over_at_the_end_of_an_epoch_weigh_as_those_of_a_full_batch(tiny_base, rows, tmp_path, loss):
+    start = load_model(tiny_base).state_dict()
+    full = updated(tiny_base, rows[:2], tmp_path, 2, 2, loss)
+    part = updated(tiny_base, rows[:2], tmp_path, 8, 8, loss)
+    moved = [{name: value - start[name] for name, value in after.items()} for after in (full, part)]
+    assert max(value.abs().max() for value in moved[0].values()) > 1e-2
+    assert same({name: value / 4 for name, value in moved[0].items()}, moved[1], tolerance=1e-5)
 
 
 def test_sft_learns_eight_rows_by_heart_and_leaves_the_vision_tower_alone(tiny_base, rows, tmp_path):

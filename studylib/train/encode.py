@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from peft import PeftModel
@@ -116,6 +117,38 @@ def _own_tower(visual):
     if torch.cuda.is_available():
         return copy.deepcopy(visual).to("cuda")
     return copy.deepcopy(visual) if torch.distributed.is_initialized() else visual
+
+
+class Target(NamedTuple):
+    """A text to learn: its token ids, and for each whether it counts in the loss."""
+
+    ids: list[int]
+    counts: list[bool]
+
+
+def targets(tokenizer, texts: Sequence[str], masked: Sequence[Sequence | None], end: bool = False) -> list[Target]:
+    """Texts as targets, with the end token where they are whole; an empty text stays empty.
+
+    masked[i]: spans [start, end) of characters of text i, or None; a token with a character in one does not count.
+    """
+    if not texts:
+        return []
+    encoded = tokenizer(list(texts), add_special_tokens=False, return_offsets_mapping=True)
+    made = []
+    for ids, places, spans in zip(encoded["input_ids"], encoded["offset_mapping"], masked, strict=True):
+        counts = [not any(first < b and a < last for a, b in spans or ()) for first, last in places]
+        whole = bool(ids) and end
+        made.append(Target(ids + [tokenizer.eos_token_id] * whole, counts + [True] * whole))
+    return made
+
+
+def pack_targets(prompts: Sequence[Prompt], wanted: Sequence[Target], pad: int) -> dict:
+    """`pack` of one target a prompt; what does not count has no label."""
+    batch = pack(prompts, [[target.ids] for target in wanted], pad)
+    labels = batch["shift_labels"].flatten()
+    for places, target in zip(batch["places"], wanted, strict=True):
+        labels[places[: len(target.ids)][~torch.tensor(target.counts)]] = -100
+    return batch | {"shift_labels": labels.view(batch["shift_labels"].shape)}
 
 
 def pack(prompts: Sequence[Prompt], groups: Sequence[Sequence[Sequence[int]]], pad: int) -> dict:

@@ -18,11 +18,19 @@ from trl.trainer.utils import split_tensor_dict
 from studylib.models import add_lora, freeze_vision, load_model, load_processor, never_sampled
 from studylib.params import Rl
 from studylib.train import loop
-from studylib.train.encode import Prompt, Prompts, at_places, forward_inputs, language_base, pack
+from studylib.train.encode import (
+    Prompt,
+    Prompts,
+    Target,
+    at_places,
+    forward_inputs,
+    language_base,
+    pack,
+    pack_targets,
+)
 from studylib.train.heads import light_head, plain_attention
 from studylib.train.rewards import ACCURACY, FORMAT, accuracy, well_formed
 from studylib.train.rollouts import dealt_order, decoded
-from studylib.train.sft import per_trace_loss
 
 LOGGED = {
     "loss": "loss",
@@ -130,41 +138,39 @@ class RolloutTrainer(loop.Resumable, GRPOTrainer):
                 entropies[part, :width] = at_places(outputs.entropy, places)
         return logps, entropies if compute_entropy else None, None
 
-    def encoded(self, texts: Sequence[str], end: bool = False) -> list[list[int]]:
-        """Token ids of demonstrations, with the end token if they are whole; an empty text stays empty."""
-        told = self._tokenizer(list(texts), add_special_tokens=False)["input_ids"] if texts else []
-        return [ids + [self._tokenizer.eos_token_id] * end if ids else [] for ids in told]
-
     def first_of_group(self) -> torch.Tensor:
         """True for the first rollout of each question (rows,): what counts once a question is put there."""
         return torch.arange(len(self._batch_rows)) % self.num_generations == 0
 
-    def count_taught(self, batch: dict, targets: Mapping[int, Sequence[int]]) -> None:
-        """Adds the demonstrations of a batch, prompts included, to the tokens trained on. targets: ids by row."""
+    def count_taught(self, batch: dict, targets: Mapping[int, Target]) -> None:
+        """Adds the demonstrations of a batch, prompts included, to the tokens trained on. targets: by row."""
         rows = batch["row"][batch["taught"]].tolist()
-        told = sum(len(self.prompts[i].ids) + len(targets[i]) for i in rows)
+        told = sum(len(self.prompts[i].ids) + len(targets[i].ids) for i in rows)
         told = torch.tensor(told, device=self.accelerator.device)
         self.state.num_input_tokens_seen += int(self.accelerator.gather(told).sum())
         self._metrics["train"]["num_tokens"] = [self.state.num_input_tokens_seen]
 
-    def demonstration_loss(self, model, rows: Sequence[int], prompts: Sequence[Prompt], targets) -> torch.Tensor:
-        """Sum over these questions of the mean NLL of their targets, over the questions of an optimizer step."""
+    def demonstration_loss(self, model, rows: Sequence[int], prompts: Sequence[Prompt], wanted, over=None):
+        """Sum over these questions of the NLL of their targets, over the questions of an optimizer step.
+
+        A target's NLL is the mean over its tokens, or its sum over `over` tokens (questions,).
+        """
         if not rows and self.accelerator.num_processes == 1:
             return torch.zeros((), device=self.accelerator.device)
         taught = len(rows)
         if not taught:  # no process may leave out a pass that others make: read something, count nothing
             rows = self._batch_rows[:1]
-            prompts, targets = [self.prompts[i] for i in rows], [[self._tokenizer.eos_token_id]]
-        batch = pack(prompts, [[target] for target in targets], self._tokenizer.pad_token_id)
+            prompts, wanted = [self.prompts[i] for i in rows], [Target([self._tokenizer.eos_token_id], [True])]
+        batch = pack_targets(prompts, wanted, self._tokenizer.pad_token_id)
         batch = self._on_device(batch | self.prompts.features(rows))
         with self.accelerator.autocast():
             outputs = model(**forward_inputs(batch), fused_lm_head=True)
         rollouts = self.args.per_device_train_batch_size * self.args.gradient_accumulation_steps
-        total = per_trace_loss(outputs.log_probs, outputs.label_mask, 1)
+        sums, tokens = -(outputs.log_probs * outputs.label_mask).sum(1), outputs.label_mask.sum(1).clamp(min=1)
         if not taught:
-            return 0 * total
-        self._metrics["train"]["sft_loss"].append(float(total.detach()) / taught)
-        return total / (rollouts / self.num_generations)
+            return 0 * sums.sum()
+        self._metrics["train"]["sft_loss"].append(float((sums.detach() / tokens).mean()))
+        return (sums / (tokens if over is None else over)).sum() / (rollouts / self.num_generations)
 
     def _on_device(self, batch: dict) -> dict:
         return {name: tensor.to(self.accelerator.device) for name, tensor in batch.items()}
@@ -205,6 +211,7 @@ def rl_arguments(config: Rl, out: Path, seed: int, launched: Mapping[str, Any] |
         lr_scheduler_type="constant_with_warmup",
         warmup_steps=round(config.warmup * config.steps * config.mini_batches),
         weight_decay=0.0,
+        max_grad_norm=config.max_grad_norm,
         optim="adamw_torch_fused",
         max_steps=config.steps * config.mini_batches,
         shuffle_dataset=False,

@@ -16,6 +16,7 @@ import torch
 
 from studylib.params import Rl
 from studylib.train import loop
+from studylib.train.encode import targets
 from studylib.train.grpo import RolloutTrainer, train_grpo
 
 
@@ -36,7 +37,8 @@ class InterleavedTrainer(RolloutTrainer):
     def __init__(self, *, weight: float, everywhere: bool = False, **kwargs):
         super().__init__(**kwargs)
         self.weight, self.everywhere = weight, everywhere
-        self.targets = self.encoded([row.get("trace") or "" for row in self.rows], end=True)
+        texts, masked = [row.get("trace") or "" for row in self.rows], [row.get("masked") for row in self.rows]
+        self.targets = targets(self._tokenizer, texts, masked, end=True)
 
     def _calculate_rewards(self, inputs, prompts, completions, completion_ids_list):
         rewards = super()._calculate_rewards(inputs, prompts, completions, completion_ids_list)
@@ -47,7 +49,7 @@ class InterleavedTrainer(RolloutTrainer):
     def _generate_and_score_completions(self, inputs):
         batch = super()._generate_and_score_completions(inputs)
         each = self.num_generations
-        told = torch.tensor([bool(self.targets[row]) for row in batch["row"][::each].tolist()])
+        told = torch.tensor([bool(self.targets[row].ids) for row in batch["row"][::each].tolist()])
         taught, reinforced = losses(self._accuracies, each, told, self.everywhere)
         kept = reinforced.repeat_interleave(each)[:, None].to(batch["completion_mask"])
         batch["tool_mask"] = kept * batch["completion_mask"]
@@ -60,8 +62,8 @@ class InterleavedTrainer(RolloutTrainer):
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
         loss = super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
         rows = inputs["row"][inputs["taught"]].tolist()
-        prompts, targets = [self.prompts[i] for i in rows], [self.targets[i] for i in rows]
-        return loss + self.weight * self.demonstration_loss(model, rows, prompts, targets)
+        prompts, wanted = [self.prompts[i] for i in rows], [self.targets[i] for i in rows]
+        return loss + self.weight * self.demonstration_loss(model, rows, prompts, wanted)
 
 
 def train_interleaved(
@@ -76,7 +78,9 @@ def train_interleaved(
     report: loop.Report = loop.say,
     **launched,
 ) -> dict:
-    """As `train_grpo`, `launched` too; rows carry a "trace". The log has "taught" and "reinforced" (shares of the
-    questions that got the SFT and the RL loss) and "sft_loss"."""
+    """As `train_grpo`, `launched` too; rows carry a "trace", and "masked" spans of it where it has some.
+
+    The log has "taught" and "reinforced" (shares of the questions that got the SFT and the RL loss) and "sft_loss".
+    """
     build = partial(InterleavedTrainer, weight=weight, everywhere=everywhere)
     return train_grpo(model_path, rows, out, config=config, seed=seed, report=report, build=build, **launched)

@@ -1,6 +1,8 @@
 """Progressive SFT to RL (paper section 3): hard questions start from a trace prefix that shrinks to nothing.
 
-    L = 1/B sum over questions of (L_GRPO on the own tokens + weight * mean NLL(prefix)),  weight 0.2
+    L = 1/B sum over questions of (L_GRPO on the own tokens + weight * 1/G sum_i NLL(prefix) / |o_i|),  weight 0.2
+
+A response o_i is the prefix and the own tokens after it, so that a prefix token weighs no more when less is given.
 
 Hard is a pass rate of 0, fixed beforehand. Accuracy and format are graded on prefix and completion together. The
 paper does not state the schedule: ours is a cosine from 1 to 0 over the first `until` of the steps.
@@ -19,7 +21,7 @@ import torch
 from studylib.errors import StudyError
 from studylib.params import Rl
 from studylib.train import loop
-from studylib.train.encode import Prompt
+from studylib.train.encode import Prompt, Target, targets
 from studylib.train.grpo import RolloutTrainer, train_grpo
 
 _SENTENCE_END = re.compile(r"[.!?](?=\s)|\n")
@@ -48,30 +50,39 @@ class ProgressiveTrainer(RolloutTrainer):
         super().__init__(**kwargs)
         self.steps, self.until, self.weight = steps, until, weight
         self.hard = {i for i, row in enumerate(self.rows) if row["pass_rate"] == 0 and row.get("trace")}
-        self.prefixes: dict[int, tuple[str, list[int]]] = {}
+        self.prefixes: dict[int, tuple[str, Target]] = {}
 
     def _generate_and_score_completions(self, inputs):
         updates = self.args.steps_per_generation // self.args.gradient_accumulation_steps
         share = prefix_share(self.state.global_step // updates, self.steps, self.until)
         rows = sorted({example["row"] for example in inputs} & self.hard)
         texts = [cut(self.rows[i]["trace"], share) for i in rows]
-        told = zip(rows, texts, self.encoded(texts), strict=True)
-        self.prefixes = {i: (text, ids) for i, text, ids in told if ids}
+        wanted = targets(self._tokenizer, texts, [self.rows[i].get("masked") for i in rows])
+        self.prefixes = {i: (text, t) for i, text, t in zip(rows, texts, wanted, strict=True) if t.ids}
         batch = super()._generate_and_score_completions(inputs)
         prefixed = torch.tensor([i in self.prefixes for i in self._batch_rows])
         batch["taught"] = self.first_of_group() & prefixed
-        self.count_taught(batch, {i: ids for i, (_, ids) in self.prefixes.items()})
+        batch["response_length"] = self._response_lengths(batch["completion_mask"])
+        self.count_taught(batch, {i: target for i, (_, target) in self.prefixes.items()})
         metrics = self._metrics["train"]
         metrics["prefix_share"].append(share)
         metrics["taught"].append(float(prefixed.float().mean()))
         if self.prefixes:
-            lengths = [len(ids) for _, ids in self.prefixes.values()]
+            lengths = [len(target.ids) for _, target in self.prefixes.values()]
             metrics["prefix_length"].append(sum(lengths) / len(lengths))
         return batch
 
+    def _response_lengths(self, completion_mask: torch.Tensor) -> torch.Tensor:
+        """Tokens of prefix and completion (rows,), as the harmonic mean of a question's rollouts: 1/G sum_i 1/|o_i|
+        is one over it."""
+        prefix = [sum(self.prefixes[i][1].counts) if i in self.prefixes else 0 for i in self._batch_rows]
+        lengths = torch.tensor(prefix) + completion_mask.sum(1).cpu()
+        mean = 1 / (1 / lengths.view(-1, self.num_generations)).mean(1)
+        return mean.repeat_interleave(self.num_generations)
+
     def _prompt(self, row: int) -> Prompt:
         prompt = self.prompts[row]
-        return prompt.followed_by(self.prefixes[row][1]) if row in self.prefixes else prompt
+        return prompt.followed_by(self.prefixes[row][1].ids) if row in self.prefixes else prompt
 
     def _calculate_rewards(self, inputs, prompts, completions, completion_ids_list):
         whole = [
@@ -83,8 +94,9 @@ class ProgressiveTrainer(RolloutTrainer):
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
         loss = super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
         rows = inputs["row"][inputs["taught"]].tolist()
-        prompts, targets = [self.prompts[i] for i in rows], [self.prefixes[i][1] for i in rows]
-        return loss + self.weight * self.demonstration_loss(model, rows, prompts, targets)
+        prompts, wanted = [self.prompts[i] for i in rows], [self.prefixes[i][1] for i in rows]
+        over = inputs["response_length"][inputs["taught"]].to(loss.device)
+        return loss + self.weight * self.demonstration_loss(model, rows, prompts, wanted, over)
 
 
 def train_progressive(

@@ -16,7 +16,7 @@ from studylib.errors import StudyError
 from studylib.models import add_lora, freeze_vision, load_model, load_processor
 from studylib.params import Sft
 from studylib.train import loop
-from studylib.train.encode import Prompts, forward_inputs, language_base, pack
+from studylib.train.encode import Prompts, forward_inputs, language_base, pack_targets, targets
 from studylib.train.heads import light_head, plain_attention
 
 LOGGED = {
@@ -64,17 +64,18 @@ class LengthGrouped(Sampler):
 
 
 class Traces:
-    """Prompts and responses as tensors, made once. Over-long rows are dropped and counted, never cut."""
+    """Prompts and responses as tensors, made once. Over-long rows are dropped and counted, never cut.
+
+    Rows may have "masked", spans of characters of their trace that are read but not learnt.
+    """
 
     def __init__(self, model, processor, rows: Sequence[dict], instruct: bool = True):
         limit = model.config.get_text_config().max_position_embeddings
-        tokenizer = processor.tokenizer
-        self.pad = tokenizer.pad_token_id
-        texts = [row["trace"] for row in rows]
-        ids = tokenizer(texts, add_special_tokens=False)["input_ids"] if texts else []
-        responses = [r + [tokenizer.eos_token_id] for r in ids]
+        self.pad = processor.tokenizer.pad_token_id
+        texts, masked = [row["trace"] for row in rows], [row.get("masked") for row in rows]
+        responses = targets(processor.tokenizer, texts, masked, end=True)
         prompts = Prompts(model, processor, rows, instruct)
-        lengths = [len(p.ids) + len(r) for p, r in zip(prompts.items, responses, strict=True)]
+        lengths = [len(p.ids) + len(r.ids) for p, r in zip(prompts.items, responses, strict=True)]
         self.kept = [i for i, length in enumerate(lengths) if length <= limit]
         self.dropped = len(rows) - len(self.kept)
         if not self.kept:
@@ -88,46 +89,64 @@ class Traces:
     def collate(self, examples: Sequence[dict]) -> dict[str, torch.Tensor]:
         """Examples {"row": place among the kept} to a batch as `encode.pack` makes it."""
         chosen = [self.kept[example["row"]] for example in examples]
-        batch = pack([self.prompts[i] for i in chosen], [[self.responses[i]] for i in chosen], self.pad)
-        batch["tokens"] = torch.tensor(sum(len(self.prompts[i].ids) + len(self.responses[i]) for i in chosen))
+        batch = pack_targets([self.prompts[i] for i in chosen], [self.responses[i] for i in chosen], self.pad)
+        batch["tokens"] = torch.tensor(sum(len(self.prompts[i].ids) + len(self.responses[i].ids) for i in chosen))
         return batch | self.prompts.features(chosen)
 
 
-def per_trace_loss(log_probs: torch.Tensor, mask: torch.Tensor, traces: int | torch.Tensor) -> torch.Tensor:
-    """Sum over traces of the mean NLL of a trace's tokens, divided by the traces in the whole batch.
+def per_token_loss(log_probs: torch.Tensor, mask: torch.Tensor, tokens: int | torch.Tensor) -> torch.Tensor:
+    """Sum of the NLL of the tokens that count (log_probs, mask: (B, L)), over `tokens`, those of the whole batch."""
+    return -(log_probs * mask).sum() / tokens
 
-    log_probs, mask: (B, L). A trace counts once whatever its length, as a response does in GRPO. `traces`
-    spans all micro-batches, so gradient accumulation changes nothing.
+
+def per_trace_loss(log_probs: torch.Tensor, mask: torch.Tensor, traces: int | torch.Tensor) -> torch.Tensor:
+    """Sum over traces of the mean NLL of a trace's tokens, over `traces`, those of the whole batch.
+
+    log_probs, mask: (B, L). A trace counts once whatever its length, as a response does in GRPO.
     """
     return -((log_probs * mask).sum(1) / mask.sum(1)).sum() / traces
+
+
+LOSSES = {"token": per_token_loss, "trace": per_trace_loss}
 
 
 class TraceTrainer(loop.Resumable, SFTTrainer):
     """TRL's SFTTrainer on encoded traces.
 
-    The loss averages per trace over the whole batch. TRL itself averages per token, and for Qwen2.5-VL
-    (`accepts_loss_kwargs = False`) per micro-batch, so that its loss changes with gradient accumulation.
+    The loss is a mean over the tokens or the traces of a whole batch. TRL itself averages, for Qwen2.5-VL
+    (`accepts_loss_kwargs = False`), per micro-batch, so that its loss changes with gradient accumulation.
     """
 
-    def __init__(self, *, traces: Traces, **kwargs):
-        self.traces = traces
+    def __init__(self, *, traces: Traces, loss: str = "token", **kwargs):
+        self.traces, self.mean, self.share = traces, loss, 1.0
         dataset = Dataset.from_dict({"row": list(range(len(traces)))})
         super().__init__(train_dataset=dataset, data_collator=traces.collate, **kwargs)
         self.model_accepts_loss_kwargs = True
         light_head(language_base(self.model))
 
+    @property
+    def batch_size(self) -> int:
+        return self.args.train_batch_size * self.args.gradient_accumulation_steps * self.args.world_size
+
     def _get_train_sampler(self, train_dataset=None) -> Sampler:
-        batch = self.args.train_batch_size * self.args.gradient_accumulation_steps * self.args.world_size
-        return LengthGrouped(self.traces.lengths, batch, self.args.seed)
+        return LengthGrouped(self.traces.lengths, self.batch_size, self.args.seed)
 
     def _get_num_items_in_batch(self, batch_samples: list, device: torch.device) -> torch.Tensor:
-        count = torch.tensor(sum(len(batch["input_ids"]) for batch in batch_samples), device=device)
-        return self.accelerator.gather(count).sum()
+        """Tokens or traces that the loss of a batch is the mean of; `share` is how full the batch is."""
+        counts = [[(b["shift_labels"] != -100).sum(), len(b["shift_labels"])] for b in batch_samples]
+        counts = torch.tensor(counts, device=device).sum(0)
+        tokens, traces = self.accelerator.gather(counts).view(-1, 2).sum(0)
+        self.share = float(traces) / self.batch_size
+        return tokens if self.mean == "token" else traces
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
         outputs = model(**forward_inputs(inputs), fused_lm_head=True)
-        count = len(inputs["input_ids"]) if num_items_in_batch is None else num_items_in_batch
-        loss = per_trace_loss(outputs.log_probs, outputs.label_mask, count) * self.accelerator.num_processes
+        mask = outputs.label_mask
+        if num_items_in_batch is None:
+            num_items_in_batch = mask.sum() if self.mean == "token" else len(mask)
+        loss = LOSSES[self.mean](outputs.log_probs, mask, num_items_in_batch) * self.accelerator.num_processes
+        # The rows left over at an epoch's end weigh as others do: the loss is their mean, the gradient a part of it.
+        loss = self.share * loss + (1 - self.share) * loss.detach()
         self.state.num_input_tokens_seen += int(self.accelerator.gather(inputs["tokens"]).sum())
         metrics, right = self._metrics["train"], outputs.is_top1.sum() / outputs.label_mask.sum()
         metrics["token_accuracy"].append(float(right))
@@ -150,6 +169,7 @@ def sft_arguments(
         lr_scheduler_type="cosine",
         warmup_steps=round(config.warmup * steps),
         weight_decay=0.0,
+        max_grad_norm=config.max_grad_norm,
         optim="adamw_torch_fused",
         bf16=config.dtype == "bfloat16",
         use_cpu=not torch.cuda.is_available(),
@@ -202,6 +222,7 @@ def train_sft(
         args=sft_arguments(config, out, len(traces), seed, launched),
         processing_class=processor,
         traces=traces,
+        loss=config.loss,
         callbacks=[log, loop.Timed(), loop.Publish(out, processor, "epoch", per_epoch, per_epoch)],
     )
     loop.run(trainer, out)

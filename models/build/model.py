@@ -66,6 +66,29 @@ def build_processor(tokenizer):
     )
 
 
+def _tower(hidden: int, vision: int, vision_layers: int) -> dict:
+    return dict(
+        depth=vision_layers,
+        hidden_size=vision,
+        num_heads=4,
+        intermediate_size=vision * 2,
+        out_hidden_size=hidden,
+        patch_size=14,
+        spatial_merge_size=2,
+        temporal_patch_size=2,
+        window_size=PIXELS,
+        fullatt_block_indexes=list(range(vision_layers)),
+    )
+
+
+def tower_of(hidden: int = 192, vision: int = 128, vision_layers: int = 3):
+    """A new vision tower of the mini base."""
+    from transformers.models.qwen2_5_vl.configuration_qwen2_5_vl import Qwen2_5_VLVisionConfig
+    from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import Qwen2_5_VisionTransformerPretrainedModel
+
+    return Qwen2_5_VisionTransformerPretrainedModel(Qwen2_5_VLVisionConfig(**_tower(hidden, vision, vision_layers)))
+
+
 def mini_config(tokenizer, hidden: int = 192, layers: int = 4, vision: int = 128, vision_layers: int = 3):
     """The configuration of the mini base; `mrope_section` splits the head as Qwen2.5-VL does (1 : 1.5 : 1.5)."""
     from transformers import Qwen2_5_VLConfig
@@ -91,21 +114,9 @@ def mini_config(tokenizer, hidden: int = 192, layers: int = 4, vision: int = 128
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
     )
-    tower = dict(
-        depth=vision_layers,
-        hidden_size=vision,
-        num_heads=4,
-        intermediate_size=vision * 2,
-        out_hidden_size=hidden,
-        patch_size=14,
-        spatial_merge_size=2,
-        temporal_patch_size=2,
-        window_size=PIXELS,
-        fullatt_block_indexes=list(range(vision_layers)),
-    )
     return Qwen2_5_VLConfig(
         text_config=text,
-        vision_config=tower,
+        vision_config=_tower(hidden, vision, vision_layers),
         image_token_id=token("<|image_pad|>"),
         video_token_id=token("<|video_pad|>"),
         vision_start_token_id=token("<|vision_start|>"),
