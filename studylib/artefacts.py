@@ -1,5 +1,6 @@
 """What stages leave in their folders and find in each other's: question rows, tables, models."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -50,11 +51,42 @@ def base_path(params: Params) -> Path:
 def model_folder(model: Model, where: str) -> Path:
     """A folder with a model: one of the project, else the pinned commit of the hub, weights in safetensors only.
 
-    where: the key of the params that errors name. Raises StudyError where the revision can move, or it cannot be had.
+    Its processor shows no picture larger than `max_pixels`: both engines, the trainers and every checkpoint that is
+    saved from here read the size there. where: the key of the params that errors name. Raises StudyError where the
+    revision can move, or it cannot be had.
     """
-    if _local(model).is_dir():
-        return _local(model)
-    return snapshot(model.path, model.revision, "model", where, "path")
+    local = _local(model).is_dir()
+    return capped(_local(model) if local else snapshot(model.path, model.revision, "model", where, "path"), model.max_pixels)
+
+
+def capped(folder: Path, max_pixels: int) -> Path:
+    """The folder itself where its processor keeps to this size, else a folder of links to its files, beside the runs,
+    with the size in the processor's own. Its lower bound stays."""
+    changed = {}
+    for file in (folder / "preprocessor_config.json", folder / "processor_config.json"):
+        config = json.loads(file.read_text()) if file.exists() else {}
+        section = config.get("image_processor", config)  # both forms are in use, and both names of the bound
+        for values, key in ((section, "max_pixels"), (section.get("size") or {}, "longest_edge")):
+            if (values.get(key) or 0) > max_pixels:
+                values[key] = max_pixels
+                changed[file.name] = json.dumps(config, indent=2)
+    if not changed:
+        return folder
+    runs = Path(os.environ.get("STUDY_RUNS") or ROOT / "runs")
+    made = runs / ".models" / hashlib.sha256(f"{folder.resolve()} {max_pixels}".encode()).hexdigest()[:16]
+    if not made.exists():
+        part = made.with_name(f"{made.name}.{os.getpid()}")
+        part.mkdir(parents=True)
+        for file in folder.iterdir():
+            if file.name in changed:
+                (part / file.name).write_text(changed[file.name])
+            else:
+                (part / file.name).symlink_to(file.resolve())
+        try:
+            part.rename(made)
+        except OSError:  # another process was first
+            shutil.rmtree(part)
+    return made
 
 
 def _local(model: Model) -> Path:

@@ -66,7 +66,7 @@ class _Builder:
     def __init__(self, params: Params, seed: int):
         self.params, self.seed = params, seed
         self.plan: dict[str, Stage] = {}
-        self.base = {"base": base_identity(params)}
+        self.base = {"base": base_identity(params), "max_pixels": params.model.max_pixels}
         self.engine = params.engine.model_dump()
         self.judge = {"judge": params.judge.model_dump(exclude={"base_url", "at_once"})} if params.judge else {}
         self.evaluation = params.sampling.model_dump(include={"temperature", "top_p", "top_k", "max_new_tokens"})

@@ -14,7 +14,6 @@ from typing import Any
 
 import torch
 
-from studylib.gpu_memory import PROMPT
 from studylib.models import load_processor, never_sampled
 from studylib.params import Params, Rl
 from studylib.prompts import on_white
@@ -37,7 +36,7 @@ def engine_arguments(params: Params, stage: Stage) -> dict[str, Any]:
     _settle_engine()
     return told | {
         "vllm_gpu_memory_utilization": launch.engine_memory,
-        "vllm_max_model_length": PROMPT + config.max_new_tokens,
+        "vllm_max_model_length": params.model.max_pixels // 28**2 + 320 + config.max_new_tokens,
         "vllm_enable_sleep_mode": torch.cuda.is_available(),  # its memory is the trainer's while it updates
     }
 

@@ -39,11 +39,15 @@ class HubSet(Section):
 
 
 class Model(Section):
-    """`path` is a folder of the project or a hub name; `revision` is for the hub only."""
+    """`path` is a folder of the project or a hub name; `revision` is for the hub only.
+
+    Pictures are shown with at most `max_pixels`; a model whose own processor shows fewer keeps to these.
+    """
 
     path: str
     revision: str | None = None
     dtype: Literal["float32", "bfloat16"]
+    max_pixels: Count = 1280 * 28 * 28
 
 
 class Data(Section):
