@@ -55,8 +55,9 @@ def model_folder(model: Model, where: str) -> Path:
     saved from here read the size there. where: the key of the params that errors name. Raises StudyError where the
     revision can move, or it cannot be had.
     """
-    local = _local(model).is_dir()
-    return capped(_local(model) if local else snapshot(model.path, model.revision, "model", where, "path"), model.max_pixels)
+    local = _local(model)
+    folder = local if local.is_dir() else snapshot(model.path, model.revision, "model", where, "path")
+    return capped(folder, model.max_pixels)
 
 
 def capped(folder: Path, max_pixels: int) -> Path:

@@ -316,7 +316,7 @@ def _encoded(value: Any, folders: list[Path]) -> bytes:
         paths = [(folder, Path(os.path.normpath(folder / name))) for folder in folders]
         path = next((path for folder, path in paths if path.is_relative_to(folder) and path.is_file()), None)
         if path is None:
-            raise StudyError(f"the picture {name} is not in {folders[-1]}")
+            raise StudyError(f"the picture {name} is not in the dataset")
         data = path.read_bytes()
     _check_picture(data)
     return data
