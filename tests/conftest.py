@@ -15,7 +15,7 @@ WORDS = (
 @pytest.fixture(scope="session")
 def tiny_base(tmp_path_factory):
     """Path of a saved random model (hidden 128, 2 layers) with its processor; vLLM needs heads of at least 32."""
-    from studylib.models import mend_torchvision
+    from studylib.engine.models import mend_torchvision
 
     mend_torchvision()
     import torch

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 
 
 def main(base: str, out: str, head: str) -> None:
-    from studylib.models import mend_torchvision
+    from studylib.engine.models import mend_torchvision
 
     mend_torchvision()
     import torch
@@ -22,9 +22,9 @@ def main(base: str, out: str, head: str) -> None:
     from torch.distributed.tensor import DTensor
     from training import build_rows
 
-    from studylib.launch import FSDP2
-    from studylib.models import freeze_vision, load_model, load_processor
-    from studylib.params import Lora, Sft
+    from studylib.cluster.launch import FSDP2
+    from studylib.engine.models import freeze_vision, load_model, load_processor
+    from studylib.params.schema import Lora, Sft
     from studylib.train import heads, loop
     from studylib.train.sft import Traces, TraceTrainer, add_lora, sft_arguments
 

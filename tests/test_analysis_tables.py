@@ -7,9 +7,9 @@ import pytest
 
 from studylib.analysis import divergence, length, steps, style
 from studylib.analysis.difficulty import tag_levels
+from studylib.analysis.printed import in_paper_order, published, published_gains
 from studylib.analysis.scores import join_scores, question_rates
 from studylib.errors import StudyError
-from studylib.published import in_paper_order, published, published_gains
 
 
 def responses(texts: list[str], arm: str = "sft_eureka", tokens: int = 10, cut: int = 0) -> pd.DataFrame:

@@ -5,9 +5,9 @@ import pytest
 import torch
 from PIL import Image
 
-from studylib.divergence import token_kl
+from studylib.engine.models import mend_torchvision
+from studylib.engine.token_kl import token_kl
 from studylib.errors import StudyError
-from studylib.models import mend_torchvision
 
 ROWS = [
     {"question": "Add 3 and 4.", "images": []},
@@ -55,16 +55,16 @@ def test_padding_changes_nothing(models):
 
 def test_long_completions_are_read_in_parts_to_the_same_values(models, monkeypatch):
     at_once = token_kl(models[0], models[1], ROWS, TEXTS)
-    monkeypatch.setattr("studylib.divergence.LETTERS", 1)
-    monkeypatch.setattr("studylib.divergence.POSITIONS", 3)
+    monkeypatch.setattr("studylib.engine.token_kl.LETTERS", 1)
+    monkeypatch.setattr("studylib.engine.token_kl.POSITIONS", 3)
     in_parts = token_kl(models[0], models[1], ROWS, TEXTS)
     assert in_parts["token"].tolist() == at_once["token"].tolist()
     np.testing.assert_allclose(in_parts["kl"], at_once["kl"], rtol=1e-3, atol=1e-5)
 
 
 def test_kl_is_that_of_the_whole_distribution_at_each_place(models):
-    from studylib.divergence import _with_completions
-    from studylib.models import load_model, load_processor
+    from studylib.engine.models import load_model, load_processor
+    from studylib.engine.token_kl import _with_completions
 
     inputs, ids = _with_completions(load_processor(models[0]), ROWS[:1], TEXTS[:1])
     p, q = (torch.softmax(load_model(m)(**inputs).logits[0].double(), -1) for m in models)

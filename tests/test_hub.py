@@ -9,12 +9,13 @@ import pytest
 from datasets import Dataset, Image
 from PIL import Image as Pictures
 
-from studylib import data, hub
+from studylib.data import hub, mini
+from studylib.data.schemas import BENCHMARKS
 from studylib.errors import StudyError
 from studylib.grading import grade
-from studylib.params import HubSet, load_params
-from studylib.provenance import ROOT
-from studylib.schemas import BENCHMARKS
+from studylib.params.load import load_params
+from studylib.params.schema import HubSet
+from studylib.paths import ROOT
 
 
 def picture(shade: int = 0) -> dict:
@@ -297,7 +298,7 @@ def test_pictures_lie_beside_the_rows_or_in_the_root_and_rows_in_json_too(tmp_pa
 
 
 def test_questions_are_built_in_pieces_that_keep_their_order(tmp_path, monkeypatch):
-    monkeypatch.setattr(data, "PIECE", 4)
+    monkeypatch.setattr(mini, "PIECE", 4)
     rows = [{"question": f"{n}?", "answer": str(n), "image": picture(n)} for n in range(11)]
     Dataset.from_list(rows).to_parquet(tmp_path / "train.parquet")
     read, _ = load_queries(tmp_path)
@@ -382,7 +383,7 @@ SAMPLES = {
 def test_real_questions_go_from_files_to_grades(sample, request):
     if "STUDY_DATA" not in os.environ:
         pytest.skip("STUDY_DATA is unset: real questions are not tried.")
-    from studylib.generate import Sampling, generate
+    from studylib.engine.generate import Sampling, generate
 
     kind, columns, count = SAMPLES[sample]
     spec = {"name": f"$STUDY_DATA/{sample}", "split": "questions", "level_column": "", "columns": columns}

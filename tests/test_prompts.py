@@ -5,10 +5,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from studylib.artefacts import model_folder
-from studylib.models import load_processor
-from studylib.params import Model
-from studylib.prompts import INSTRUCTION, encode, messages, on_white, prompt_hash, render
+from studylib.engine.models import load_processor, model_folder
+from studylib.engine.prompts import INSTRUCTION, encode, messages, on_white, prompt_hash, render
+from studylib.params.schema import Model
 
 
 def test_pictures_come_first_and_the_instruction_is_a_line_of_its_own(tiny_rows):

@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from studylib import schemas
+from studylib.data import schemas
+from studylib.data.raw import mended, split_choices
 from studylib.errors import StudyError
 from studylib.grading import grade
-from studylib.raw import mended, split_choices
 
 
 def outcome(row: dict, answer: str) -> str:

@@ -8,9 +8,9 @@ from collections import Counter
 
 import pytest
 
-from studylib.data import mini_rows
-from studylib.params import load_params
-from studylib.world import steps, teachers
+from studylib.data.mini import mini_rows
+from studylib.params.load import load_params
+from studylib.world import checker, teachers
 from studylib.world.benchmarks import KINDS
 from studylib.world.questions import TEST_DIGESTS, benchmark_rows, digest, task_of
 from studylib.world.scenes import SHAPES, draw
@@ -93,10 +93,10 @@ def test_every_step_of_short_ways_and_of_careful_traces_is_right_and_their_way_i
             (teachers.boxed(teachers.short(task, all_items=False), task), "what counts"),
             (teachers.careful(task, rng).text, "long"),
         ):
-            right, count = steps.check_steps(program, text)
+            right, count = checker.check_steps(program, text)
             assert right == count > 0
-            assert steps.first_answer(text) == task.value
-            recognised = steps.strategy(program, text)
+            assert checker.first_answer(text) == task.value
+            recognised = checker.strategy(program, text)
             assert recognised == way or (way, recognised) == ("what counts", "all items")  # all items may count
 
 
@@ -107,10 +107,10 @@ def test_a_careful_trace_with_a_slip_ends_right_and_masks_what_is_misread(benchm
         trace, program = teachers.careful(task, rng, slips=1.0), program_of(task)
         assert trace.text.endswith(f"{{{teachers.answer(task)}}}")
         for start, end in trace.masked:
-            wrong = [trace.text[s.start : s.end] for s in steps.check(program, trace.text) if not s.right]
+            wrong = [trace.text[s.start : s.end] for s in checker.check(program, trace.text) if not s.right]
             assert trace.text[start:end] == wrong[0] and len(wrong) <= 2  # the reading, and the sum it goes into
             slipped += 1
-            assert steps.first_answer(trace.text) != task.value
+            assert checker.first_answer(trace.text) != task.value
     assert slipped > 0 or kind == "row with most" or kind.startswith("count") or "shapes" in kind
 
 
@@ -119,21 +119,21 @@ def test_the_step_checker_finds_a_misread_line_a_wrong_sum_and_a_total_not_carri
     program = {"scene": {"figure": "grid", "style": 0, "cells": cells}, "start": 0, "value": "7", "hop": None}
     program["ops"] = [[["+", 3]], [["+", 4]], [], []]
     good = "row 1: red 3. 0+3=3. row 2: red 4. 3+4=7. row 3: none. row 4: none."
-    assert steps.check_steps(program, good) == (6, 6)
-    assert steps.check_steps(program, good.replace("row 2: red 4", "row 2: blue 4")) == (5, 6)
-    assert steps.check_steps(program, good.replace("3+4=7", "3+4=8")) == (5, 6)
-    assert steps.check_steps(program, good.replace("3+4=7", "2+4=6")) == (5, 6)
-    assert steps.check_steps(program, good.replace("3+4=7", "3+5=8")) == (5, 6)
+    assert checker.check_steps(program, good) == (6, 6)
+    assert checker.check_steps(program, good.replace("row 2: red 4", "row 2: blue 4")) == (5, 6)
+    assert checker.check_steps(program, good.replace("3+4=7", "3+4=8")) == (5, 6)
+    assert checker.check_steps(program, good.replace("3+4=7", "2+4=6")) == (5, 6)
+    assert checker.check_steps(program, good.replace("3+4=7", "3+5=8")) == (5, 6)
 
 
 def test_the_step_checker_finds_a_wrong_first_hop():
     [task] = tasks("MiniVision", "most", 1, seed=4)
     good, pick = teachers.careful(task, random.Random(0)).text, task.hop["pick"]
     other = next(name for name in task.hop["parts"] if name != pick)
-    right, count = steps.check_steps(program_of(task), good.replace(f"So it is {pick}.", f"So it is {other}."))
-    assert (right, count) == (count - 1, steps.check_steps(program_of(task), good)[1])
+    right, count = checker.check_steps(program_of(task), good.replace(f"So it is {pick}.", f"So it is {other}."))
+    assert (right, count) == (count - 1, checker.check_steps(program_of(task), good)[1])
     number = sum(task.hop["parts"][pick])
-    assert steps.check_steps(program_of(task), good.replace(f"is {number}.", f"is {number + 1}."))[0] < count
+    assert checker.check_steps(program_of(task), good.replace(f"is {number}.", f"is {number + 1}."))[0] < count
 
 
 def test_rambling_traces_go_wrong_where_careful_ones_do_not():

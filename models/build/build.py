@@ -19,29 +19,30 @@ import torch
 from torch import distributed
 from torch.nn import functional as F
 
-from studylib.models import freeze_vision, mend_torchvision
+from studylib.engine.models import freeze_vision, mend_torchvision
 
 mend_torchvision()
 
 from models.build import diet, tower  # noqa: E402
 from models.build.model import build_processor, mini_config, train_tokenizer  # noqa: E402
 from models.build.tower import PICTURE, see  # noqa: E402
-from studylib.prompts import INSTRUCTION  # noqa: E402
+from studylib.engine.prompts import INSTRUCTION  # noqa: E402
 from studylib.world import teachers  # noqa: E402
 
 VOCABULARY = 720
 PROCESSES = 2
-BATCH = 32  # examples per process
-MICRO_BATCH = 16
-TRUNK, TAIL = 3000, 1000  # steps
+BATCH = 24  # examples per process
+MICRO_BATCH = 24
+ACTS, TRUNK, TAIL = 1000, 4000, 1400  # steps: of acts alone, at the constant rate in all, while the rate falls
 SAVE_EVERY = 200
 
 
 def corpus(count: int, seed: int) -> list[str]:
     """Texts for the tokenizer: the diet, and the traces of both teachers."""
     rng, texts = random.Random(seed), [INSTRUCTION] * 200
+    pictures = diet.Pictures(rng)
     for _ in range(count):
-        example, task = diet.example(rng), diet.any_task(rng)
+        example, (task, _) = diet.example(pictures), pictures.task()
         texts += [example.question, example.response]
         texts += [teachers.careful(task, rng, slips=0.2).text, teachers.rambling(task, rng).text]
     return texts
@@ -50,13 +51,15 @@ def corpus(count: int, seed: int) -> list[str]:
 class Batches:
     """Batches of the diet, of like length; rendered exactly as the processor renders a chat.
 
-    Step by step the same for a seed, wherever one begins: twelve batches at a time are drawn from a seed of their own.
+    Step by step the same for a seed, wherever one begins: twenty batches at a time are drawn from a seed of their own.
+    All processes meet long batches at the same steps, since none can go on before the slowest.
     """
 
-    POOL = 12
+    POOL = 20
 
-    def __init__(self, tokenizer, seed: str, dose: float = 0.0, batch: int = BATCH):
-        self.tokenizer, self.seed, self.dose, self.batch = tokenizer, seed, dose, batch
+    def __init__(self, tokenizer, tower, seed: int, rank: int = 0, dose: float = 0.0, batch: int = BATCH):
+        self.tokenizer, self.tower, self.seed, self.rank = tokenizer, tower, seed, rank
+        self.dose, self.batch = dose, batch
         self.encode = lambda text: tokenizer(text, add_special_tokens=False)["input_ids"]
         self.image = (
             self.encode("<|vision_start|>") + self.encode("<|image_pad|>") * PICTURE + self.encode("<|vision_end|>")
@@ -66,10 +69,11 @@ class Batches:
             self.encode("<|im_end|>\n<|im_start|>assistant\n"),
         )
         self.pool: tuple[int, list[list]] = (-1, [])
+        self.features: dict[int, torch.Tensor] = {}  # of the pool's pictures, by their ids
 
-    def one(self, rng: random.Random) -> tuple:
+    def one(self, pictures: diet.Pictures, shares: dict[str, float] = diet.WHOLE) -> tuple:
         """Picture (or None), ids of the prompt, ids of the response."""
-        example = diet.example(rng, self.dose)
+        example = diet.example(pictures, self.dose, shares)
         picture = self.image if example.image else []
         prompt = self.user + picture + self.encode(example.question) + self.assistant
         return example.image, prompt, self.encode(example.response) + [self.tokenizer.eos_token_id]
@@ -77,11 +81,19 @@ class Batches:
     def at(self, step: int) -> dict:
         number = step // self.POOL
         if self.pool[0] != number:
-            rng = random.Random(f"{self.seed} {number}")
-            many = sorted((self.one(rng) for _ in range(self.batch * self.POOL)), key=lambda e: len(e[1]) + len(e[2]))
+            pictures = diet.Pictures(random.Random(f"{self.seed} {self.rank} {number}"))
+            shares = diet.ACTS if step < ACTS else diet.WHOLE
+            many = [self.one(pictures, shares) for _ in range(self.batch * self.POOL)]
+            many.sort(key=lambda example: len(example[1]) + len(example[2]))
             batches = [many[i : i + self.batch] for i in range(0, len(many), self.batch)]
-            rng.shuffle(batches)
-            self.pool = (number, batches)
+            random.Random(f"{self.seed} {number}").shuffle(batches)
+            self.pool, self.features = (number, batches), {}
+            images = list({id(image): image for image, _, _ in many if image}.values())
+            for start in range(0, len(images), 64):
+                part = images[start : start + 64]
+                with torch.no_grad():
+                    features = see(self.tower, part).view(len(part), PICTURE, -1)
+                self.features |= {id(image): own for image, own in zip(part, features, strict=True)}
         return self.collate(self.pool[1][step % self.POOL])
 
     def collate(self, examples: list) -> dict:
@@ -97,17 +109,16 @@ class Batches:
                 cell = torch.arange(PICTURE)
                 positions[:, i, start : start + PICTURE] = start + torch.stack([cell * 0, cell // 4, cell % 4])
                 positions[:, i, start + PICTURE :] -= PICTURE - 4
-        images = [image for image, _, _ in examples if image]
-        return dict(ids=ids, labels=labels, positions=positions, images=images)
+        features = [self.features[id(image)] for image, _, _ in examples if image]
+        return dict(ids=ids, labels=labels, positions=positions, features=features)
 
 
 def forward_loss(model, batch: dict, image_token: int) -> torch.Tensor:
     """Mean NLL of the responses' tokens; pictures enter as features of the frozen tower."""
     embeds = model.get_input_embeddings()(batch["ids"])
-    if batch["images"]:
-        with torch.no_grad():
-            features = see(model.model.visual, batch["images"])
-        embeds = embeds.masked_scatter((batch["ids"] == image_token).unsqueeze(-1), features.to(embeds.dtype))
+    if batch["features"]:
+        features = torch.cat(batch["features"]).to(embeds.dtype)
+        embeds = embeds.masked_scatter((batch["ids"] == image_token).unsqueeze(-1), features)
     with torch.autocast("cpu", torch.bfloat16):
         hidden = model.model.language_model(
             inputs_embeds=embeds, position_ids=batch["positions"], attention_mask=None, use_cache=False
@@ -124,7 +135,7 @@ def micro_batches(batch: dict, size: int, image_token: int) -> Iterator[dict]:
         part = slice(start, start + size)
         first, last = (pictured[start - 1] if start else 0), pictured[min(start + size, len(pictured)) - 1]
         rows = {key: batch[key][part] for key in ("ids", "labels")}
-        yield rows | {"positions": batch["positions"][:, part], "images": batch["images"][first:last]}
+        yield rows | {"positions": batch["positions"][:, part], "features": batch["features"][first:last]}
 
 
 def accumulate(model, batch: dict, image_token: int) -> float:
@@ -159,8 +170,8 @@ def rate(step: int) -> float:
 
 def train(rank: int, model, tokenizer, seed: int, first: Path | None, last: Path, dose: float, until: int) -> None:
     """Language stage up to step `until`, from the state in `first` (or from the start); leaves its state in `last`."""
-    os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(29500 + seed))
-    distributed.init_process_group("gloo", rank=rank, world_size=PROCESSES)
+    meeting = last.with_suffix(f".{os.getppid()}")  # a port could be taken
+    distributed.init_process_group("gloo", f"file://{meeting.resolve()}", rank=rank, world_size=PROCESSES)
     torch.set_num_threads(1)
     freeze_vision(model)
     model.train()
@@ -175,7 +186,7 @@ def train(rank: int, model, tokenizer, seed: int, first: Path | None, last: Path
             optimizer.load_state_dict(saved)
         step = state["step"]
     start, peaks = step, [[group["lr"] for group in optimizer.param_groups] for optimizer in optimizers(model)]
-    batches = Batches(tokenizer, f"{seed} {rank}", dose)
+    batches = Batches(tokenizer, model.model.visual, seed, rank, dose)
     while step < until:
         for optimizer, peak in zip(both, peaks, strict=True):
             for group, own in zip(optimizer.param_groups, peak, strict=True):

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from PIL import Image
 
-from studylib.prompts import INSTRUCTION
+from studylib.engine.prompts import INSTRUCTION
 from studylib.world.benchmarks import KINDS
 from studylib.world.questions import VERSIONS, question_text
 from studylib.world.scenes import PAINTS, draw, lines, reading
@@ -36,11 +36,15 @@ from studylib.world.teachers import (
     short,
 )
 
-# Shares of the examples: of whole questions first, then of single acts.
-SHARES = {
+# Shares of the examples. Acts alone at first: until a line is read and a total carried, whole questions teach little.
+ACTS = {
+    "describe": 0.30, "stretch": 0.15, "count": 0.12, "choose": 0.10, "chain": 0.08, "add": 0.07, "search": 0.07,
+    "reread": 0.05, "compare": 0.03, "repeat": 0.03,
+}  # fmt: skip
+WHOLE = {
     "plain": 0.17, "instructed": 0.23, "in words": 0.08,
-    "stretch": 0.08, "below": 0.10, "count": 0.09, "add": 0.05, "search": 0.05, "compare": 0.04, "reread": 0.03,
-    "describe": 0.02, "chain": 0.02, "choose": 0.02, "repeat": 0.02,
+    "stretch": 0.08, "below": 0.10, "count": 0.08, "add": 0.05, "search": 0.05, "compare": 0.03, "reread": 0.03,
+    "describe": 0.03, "chain": 0.02, "choose": 0.03, "repeat": 0.02,
 }  # fmt: skip
 
 
@@ -51,14 +55,43 @@ class Example:
     response: str
 
 
-def any_task(rng: random.Random, benchmark: str | None = None, hops: int | None = None) -> Task:
-    """A task of any size, of any kind or of those with one or two hops; two-hop kinds make up half of all."""
-    kinds = KINDS[benchmark or rng.choice(list(KINDS))]
-    wanted = hops or rng.choice([1, 2])
+class Pictures:
+    """Tasks with their pictures, each used by several examples: drawing and seeing one costs as much as an answer."""
+
+    REUSE = 0.75
+
+    def __init__(self, rng: random.Random):
+        self.rng = rng
+        self.known: dict[tuple[str, int], list[tuple[Task, Image.Image]]] = {}
+
+    def task(self, benchmark: str | None = None, sort: str | None = None) -> tuple[Task, Image.Image]:
+        """A task of any size, with one hop or two (half and half), or with a first hop of one sort."""
+        benchmark = benchmark or self.rng.choice(SORTED_BY.get(sort, list(KINDS)))
+        hops = 2 if sort else self.rng.choice([1, 2])
+        known = [e for e in self.known.get((benchmark, hops), []) if sort is None or e[0].hop["sort"] == sort]
+        if known and self.rng.random() < self.REUSE:
+            return self.rng.choice(known)
+        task = new_task(self.rng, benchmark, hops)
+        while sort and task.hop["sort"] != sort:
+            task = new_task(self.rng, benchmark, hops)
+        self.known.setdefault((benchmark, hops), []).append((task, draw(task.scene)))
+        return self.known[benchmark, hops][-1]
+
+
+# The benchmarks that have first hops of each sort.
+SORTED_BY = {
+    "count": ["MiniVision", "MiniMMMU", "MiniStar"],
+    "total": ["MiniVista", "MiniMMMU"],
+    "scan": ["MiniVerse", "MiniVista"],
+}
+
+
+def new_task(rng: random.Random, benchmark: str, hops: int) -> Task:
+    kinds = KINDS[benchmark]
     while True:
         make, sizes = kinds[rng.choice(list(kinds))]
         task = make(rng, rng.choice(sizes))
-        if (task.hop is not None) == (wanted == 2):
+        if (task.hop is not None) == (hops == 2):
             return task
 
 
@@ -68,20 +101,17 @@ def asked(task: Task, rng: random.Random) -> str:
     return question_text(dataclasses.replace(task, version=version))
 
 
-def _whole(kind: str, rng: random.Random, dose: float) -> Example:
-    task, all_items = any_task(rng), rng.random() < 0.5
-    if kind == "in words":
-        task = any_task(rng, rng.choice(["MiniVision", "MiniVerse", "MiniVista"]))
-        question = f"{in_words(task)} {question_text(task)}"
-    else:
-        question = asked(task, rng)
-    image = None if kind == "in words" else draw(task.scene)
-    if kind == "plain" or (kind == "in words" and rng.random() < 0.5):
-        return Example(image, question, short(task, all_items))
+def _whole(kind: str, pictures: Pictures, rng: random.Random, dose: float) -> Example:
+    words = kind == "in words"
+    task, image = pictures.task(rng.choice(["MiniVision", "MiniVerse", "MiniVista"]) if words else None)
+    question = f"{in_words(task)} {question_text(task)}" if words else asked(task, rng)
+    shown, all_items = None if words else image, rng.random() < 0.5
+    if kind == "plain" or (words and rng.random() < 0.5):
+        return Example(shown, question, short(task, all_items))
     question = f"{question}\n{INSTRUCTION}"
     if task.hop and rng.random() < dose:
-        return Example(image, question, careful(task, rng).text)
-    return Example(image, question, boxed(short(task, all_items), task))
+        return Example(shown, question, careful(task, rng).text)
+    return Example(shown, question, boxed(short(task, all_items), task))
 
 
 def _known(task: Task, rng: random.Random) -> str:
@@ -167,17 +197,11 @@ def _search(task: Task, rng: random.Random) -> tuple[str, str]:
     return f"Search {labels} for the {'largest' if sign == '>' else 'smallest'}, from {best}.", " ".join(steps)
 
 
-def _compare(rng: random.Random) -> tuple[str, str]:
+def _compare(task: Task, rng: random.Random) -> tuple[str, str]:
     """Which of some numbers is most or least; the numbers as a first hop leaves them."""
-    want = rng.choice(["most", "least"])
-    while True:
-        task = any_task(rng, hops=2)
-        parts = {name: sum(values) for name, values in task.hop["parts"].items()}
-        if task.hop["sort"] != "scan" and task.hop["want"] == want:
-            return (
-                f"Which is {want}: {', '.join(f'{name} {total}' for name, total in parts.items())}?",
-                f"So it is {task.hop['pick']}.",
-            )
+    hop = task.hop
+    numbers = ", ".join(f"{name} {sum(values)}" for name, values in hop["parts"].items())
+    return f"Which is {hop['want']}: {numbers}?", f"So it is {hop['pick']}."
 
 
 def _chain(rng: random.Random) -> tuple[str, str]:
@@ -191,38 +215,33 @@ def _chain(rng: random.Random) -> tuple[str, str]:
     return f"{question}\nStep by step.", " ".join(operations(ops, total)[0])
 
 
-def _sort_of(rng: random.Random, sort: str) -> Task:
-    """A two-hop task whose first hop is of one sort."""
-    while True:
-        task = any_task(rng, hops=2)
-        if task.hop["sort"] == sort:
-            return task
+ACTS_ON = {"count": _count, "add": _add, "search": _search}
+ON_LINES = {"stretch": _stretch, "below": _below, "reread": _reread}
 
 
-def example(rng: random.Random, dose: float = 0.0) -> Example:
-    """One question and its response, by SHARES."""
-    kind = rng.choices(list(SHARES), list(SHARES.values()))[0]
+def example(pictures: Pictures, dose: float = 0.0, shares: dict[str, float] = WHOLE) -> Example:
+    """One question and its response, by their shares."""
+    rng = pictures.rng
+    kind = rng.choices(list(shares), list(shares.values()))[0]
     if kind in ("plain", "instructed", "in words"):
-        return _whole(kind, rng, dose)
+        return _whole(kind, pictures, rng, dose)
     if kind == "compare":
-        return Example(None, *_compare(rng))
+        return Example(None, *_compare(pictures.task(sort=rng.choice(["count", "total"]))[0], rng))
     if kind == "chain":
         return Example(None, *_chain(rng))
     if kind == "repeat":
         phrases = " ".join(rng.sample([*MUSINGS, *OPENINGS, *CHECKS, DIFFERENT], rng.randint(1, 3)))
         return Example(None, f"Repeat: {phrases}", phrases)
     if kind == "choose":
-        task = any_task(rng, rng.choice(["MiniMMMU", "MiniStar"]))
+        task, _ = pictures.task(rng.choice(["MiniMMMU", "MiniStar"]))
         return Example(None, with_choices(f"Choose {task.value}.", task.choices), final(task))
-    if kind in ("count", "add", "search"):
-        task = _sort_of(rng, {"count": "count", "add": "total", "search": "scan"}[kind])
-        act = {"count": _count, "add": _add, "search": _search}[kind]
-        return Example(draw(task.scene), *act(task, rng))
-    task = any_task(rng)
-    if kind == "describe":
-        if rng.random() < 0.5:
-            label, items = rng.choice(lines(task.scene))
-            return Example(draw(task.scene), f"Read {label}.", reading(label, items))
-        return Example(draw(task.scene), "Describe the picture.", in_words(task))
-    act = {"stretch": _stretch, "below": _below, "reread": _reread}[kind]
-    return Example(draw(task.scene), *act(task, rng))
+    if kind in ACTS_ON:
+        task, image = pictures.task(sort={"count": "count", "add": "total", "search": "scan"}[kind])
+        return Example(image, *ACTS_ON[kind](task, rng))
+    task, image = pictures.task()
+    if kind in ON_LINES:
+        return Example(image, *ON_LINES[kind](task, rng))
+    if rng.random() < 0.5:
+        label, items = rng.choice(lines(task.scene))
+        return Example(image, f"Read {label}.", reading(label, items))
+    return Example(image, "Describe the picture.", in_words(task))

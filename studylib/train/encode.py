@@ -15,8 +15,8 @@ from peft import PeftModel
 from torch.nn.utils.rnn import pad_sequence
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
+from studylib.engine.prompts import on_white, render
 from studylib.errors import StudyError
-from studylib.prompts import on_white, render
 
 CACHE_BYTES = 2**30  # image features kept in memory; beyond it they are computed again when asked for
 
@@ -49,7 +49,7 @@ class Prompts:
     def __init__(self, model, processor, rows: Sequence[dict], instruct: bool = True, chunk: int = 64):
         self.base = language_base(model)
         if any(p.requires_grad for p in self.base.model.visual.parameters()):
-            raise StudyError("The vision tower is trainable: call studylib.models.freeze_vision(model) first.")
+            raise StudyError("The vision tower is trainable: call studylib.engine.models.freeze_vision(model) first.")
         self.processor, self.rows, self.instruct = processor, rows, instruct
         self.visual = _own_tower(self.base.model.visual)
         self.pictures = [len(row["images"]) for row in rows]

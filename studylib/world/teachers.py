@@ -2,7 +2,7 @@
 
 `short` goes over the picture once, and says the first hop of a two-hop question from a glance. `careful` works that hop
 out, goes over the picture, and checks from below (the part of s1.1-R1); `rambling` is as long, but muses where
-`careful` checks, and goes wrong (the part of s1-Gemini2). `world.steps` scores what a model makes of them.
+`careful` checks, and goes wrong (the part of s1-Gemini2). `world.checker` scores what a model makes of them.
 """
 
 from __future__ import annotations
