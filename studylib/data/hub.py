@@ -152,7 +152,8 @@ def read_rows(
 def _row(raw: Any, spec: HubSet, schema: Schema, level: str, folders: list[Path]) -> dict[str, Any]:
     if isinstance(raw, StudyError):
         raise raw
-    raw = _renamed(from_chat(raw), spec)
+    raw = from_chat(raw)
+    raw |= {ours: raw.get(theirs) for ours, theirs in spec.columns.items()}
     row = {**_EMPTY, **schema.read(raw), "level": ""}
     row["images"] = _pictures(raw, schema, folders)
     if (shown := str(raw["question"]).count("<image>")) > len(row["images"]):
@@ -162,10 +163,6 @@ def _row(raw: Any, spec: HubSet, schema: Schema, level: str, folders: list[Path]
         if not row["level"]:
             raise StudyError(f"{level} is {raw[level]!r}, not a level from 1 to 5")
     return row
-
-
-def _renamed(raw: dict[str, Any], spec: HubSet) -> dict[str, Any]:
-    return {**raw, **{ours: raw.get(theirs) for ours, theirs in spec.columns.items()}}
 
 
 def _local(spec: HubSet) -> Path:
@@ -235,26 +232,20 @@ def _raw_rows(file: Path, columns: list[str] | None = None) -> Iterator[dict[str
         except pyarrow.ArrowException as error:
             raise StudyError(f"{file} is no readable parquet file: {str(error).splitlines()[0]}") from error
         return
-    whole = _whole(file) if file.suffix == ".json" else None
-    with file.open(encoding="utf-8-sig", errors="replace") as lines:
-        for line in filter(str.strip, lines) if whole is None else whole:
-            try:
-                row = json.loads(line) if whole is None else line
-                yield row if isinstance(row, dict) else StudyError("it is no row of columns")
-            except ValueError as error:
-                yield StudyError(f"it is not JSON ({error})")
-
-
-def _whole(file: Path) -> list[Any] | None:
-    """The rows of a file that is one list, or one object with its rows by name or under one key; None for lines."""
+    text = file.read_text(encoding="utf-8-sig", errors="replace")
     try:
-        rows = json.loads(file.read_text(encoding="utf-8-sig", errors="replace"))
+        rows = json.loads(text) if file.suffix == ".json" else None
     except ValueError:
-        return None
-    if isinstance(rows, dict):
+        rows = None  # lines, whatever the file is called
+    if isinstance(rows, dict):  # rows by name, or under one key
         lists = [value for value in rows.values() if isinstance(value, list)]
-        rows = lists[0] if len(lists) == 1 else list(rows.values())
-    return rows if isinstance(rows, list) else None
+        rows = lists[0] if len(lists) == 1 else rows.values()
+    for row in filter(str.strip, text.split("\n")) if rows is None else rows:
+        try:
+            row = json.loads(row) if isinstance(row, str) else row
+            yield row if isinstance(row, dict) else StudyError("it is no row of columns")
+        except ValueError as error:
+            yield StudyError(f"it is not JSON ({error})")
 
 
 def _check_columns(spec: HubSet, schema: Schema, where: str, files: list[Path], leveled: bool) -> str:

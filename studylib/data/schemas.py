@@ -21,13 +21,11 @@ _INTEGER, _FLOAT = re.compile(r"[-+]?\d+"), re.compile(r"[-+]?\d*\.\d+")
 
 
 class Schema(NamedTuple):
-    """`columns` must be there; of `pictures` the first that is there is read; `beside` are
-    other columns of the original benchmark, none of them the level that the paper's authors added."""
+    """`columns` must be there; of `pictures` the first that is there is read."""
 
     columns: tuple[str, ...]
     pictures: tuple[str, ...]
     read: Callable[[Row], dict[str, Any]]
-    beside: tuple[str, ...] = ()
 
 
 def letter(index: int) -> str:
@@ -272,31 +270,23 @@ def listed(value: Any) -> list[str]:
 
 
 BENCHMARKS = {
-    "MathVision": Schema(
-        ("id", "question", "options", "answer"),
-        ("decoded_image", "image"),
-        mathvision,
-        ("level", "subject", "solution"),
-    ),
+    "MathVision": Schema(("id", "question", "options", "answer"), ("decoded_image", "image"), mathvision),
     "MathVerse": Schema(
         ("sample_index", "problem_index", "problem_version", "question", "question_type", "answer"),
         ("image",),
         mathverse,
-        ("metadata", "query_wo", "query_cot"),
     ),
     "MathVista": Schema(
         ("pid", "question", "choices", "unit", "precision", "answer", "question_type", "answer_type"),
         ("decoded_image", "image"),
         mathvista,
-        ("metadata", "query"),
     ),
     "MMMU": Schema(
         ("id", "question", "options", "answer", "question_type"),
         tuple(f"image_{number}" for number in range(1, 8)),
         mmmu,
-        ("topic_difficulty", "subfield"),
     ),
-    "MMStar": Schema(("index", "question", "answer"), ("image",), mmstar, ("category", "l2_category")),
+    "MMStar": Schema(("index", "question", "answer"), ("image",), mmstar),
 }
 QUERIES = Schema(("question", "answer"), ("images", "image", "image_urls"), query)
 TRACES = {
