@@ -157,6 +157,8 @@ def test_a_run_logs_the_schedule_and_ends_without_prefixes(tiny_base, rows, tmp_
     log = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert [line["prefix_share"] for line in log] == pytest.approx([1.0, 0.413176, 0.0], abs=1e-5)
     assert log[0]["taught"] == 0.25 and log[2]["taught"] == 0.0
+    assert [line["demonstrations"] for line in log] == [2, 0, 0]  # a short thought has no sentence in 41 % of it
+    assert log[0]["demonstration_tokens"] == 2 * log[0]["prefix_length"] and log[2]["demonstration_tokens"] == 0
     assert log[0]["prefix_length"] > 10 and "prefix_length" not in log[2]
 
 

@@ -228,6 +228,19 @@ def test_lora_trains_and_is_published_as_full_weights(tiny_base, rows, tmp_path)
     )
 
 
+def test_the_dose_of_traces_in_a_mix_is_logged(tiny_base, rows, tmp_path):
+    mixed = [{**row, "source": "trace" if n < 2 else "rl"} for n, row in enumerate(rows)]
+    config = CONFIG.model_copy(update={"batch_size": 8, "micro_batch": 2, "epochs": 1})
+    train_sft(tiny_base, mixed, tmp_path, config=config, seed=0)
+    [line] = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    model, processor = load_model(tiny_base), load_processor(tiny_base)
+    lengths = [len(ids) + 1 for ids in processor.tokenizer([row["trace"] for row in rows[:2]])["input_ids"]]
+    assert line["demonstrations"] == 2 and line["demonstration_tokens"] == sum(lengths)
+    told = [nll_by_transformers(model, processor, row) for row in rows[:2]]
+    expected = sum(nll * length for nll, length in zip(told, lengths, strict=True)) / sum(lengths)
+    assert line["demonstration_loss"] == pytest.approx(expected, rel=1e-4)
+
+
 def test_a_trace_longer_than_the_model_is_dropped_and_counted(tiny_base, rows):
     model, processor = load_model(tiny_base), load_processor(tiny_base)
     freeze_vision(model)

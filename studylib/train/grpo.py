@@ -48,6 +48,10 @@ LOGGED = {
     "taught": "taught",
     "reinforced": "reinforced",
     "sft_loss": "sft_loss",
+    "demonstrations": "demonstrations",
+    "demonstration_tokens": "demonstration_tokens",
+    "sft_gradient": "sft_gradient",
+    "rl_gradient": "rl_gradient",
     "prefix_share": "prefix_share",
     "prefix_length": "prefix_length",
     "num_tokens": "tokens",
@@ -143,12 +147,17 @@ class RolloutTrainer(loop.Resumable, GRPOTrainer):
         return torch.arange(len(self._batch_rows)) % self.num_generations == 0
 
     def count_taught(self, batch: dict, targets: Mapping[int, Target]) -> None:
-        """Adds the demonstrations of a batch, prompts included, to the tokens trained on. targets: by row."""
+        """Logs how many demonstrations a step has and their tokens that count; adds them, prompts included, to the
+        tokens trained on. targets: by row."""
         rows = batch["row"][batch["taught"]].tolist()
-        told = sum(len(self.prompts[i].ids) + len(targets[i].ids) for i in rows)
-        told = torch.tensor(told, device=self.accelerator.device)
-        self.state.num_input_tokens_seen += int(self.accelerator.gather(told).sum())
-        self._metrics["train"]["num_tokens"] = [self.state.num_input_tokens_seen]
+        read = sum(len(self.prompts[i].ids) + len(targets[i].ids) for i in rows)
+        dose = torch.tensor([len(rows), sum(sum(targets[i].counts) for i in rows), read])
+        dose = self.accelerator.gather(dose.to(self.accelerator.device)).view(-1, 3).sum(0).tolist()
+        self.state.num_input_tokens_seen += dose[2]
+        metrics = self._metrics["train"]
+        metrics["num_tokens"] = [self.state.num_input_tokens_seen]
+        metrics["demonstrations"].append(dose[0])
+        metrics["demonstration_tokens"].append(dose[1])
 
     def demonstration_loss(self, model, rows: Sequence[int], prompts: Sequence[Prompt], wanted, over=None):
         """Sum over these questions of the NLL of their targets, over the questions of an optimizer step.
@@ -167,9 +176,12 @@ class RolloutTrainer(loop.Resumable, GRPOTrainer):
             outputs = model(**forward_inputs(batch), fused_lm_head=True)
         rollouts = self.args.per_device_train_batch_size * self.args.gradient_accumulation_steps
         sums, tokens = -(outputs.log_probs * outputs.label_mask).sum(1), outputs.label_mask.sum(1).clamp(min=1)
+        dose = torch.stack([(sums.detach() / tokens).sum() * bool(taught), torch.tensor(taught, device=sums.device)])
+        nll, count = self.accelerator.gather(dose).view(-1, 2).sum(0).tolist()
+        if count:  # as often as there are demonstrations, so that the logged mean is over these
+            self._metrics["train"]["sft_loss"] += [nll / count] * int(count)
         if not taught:
             return 0 * sums.sum()
-        self._metrics["train"]["sft_loss"].append(float((sums.detach() / tokens).mean()))
         return (sums / (tokens if over is None else over)).sum() / (rollouts / self.num_generations)
 
     def _on_device(self, batch: dict) -> dict:

@@ -26,6 +26,9 @@ LOGGED = {
     "tokens": "tokens",
     "grad_norm": "grad_norm",
     "epoch": "epoch",
+    "demonstrations": "demonstrations",
+    "demonstration_tokens": "demonstration_tokens",
+    "demonstration_loss": "demonstration_loss",
 }
 
 
@@ -81,6 +84,8 @@ class Traces:
         if not self.kept:
             raise StudyError(f"None of the {len(rows)} traces fits the model's {limit} positions: shorten them.")
         self.prompts, self.responses = prompts, responses
+        self.mixed = any("source" in row for row in rows)
+        self.demonstrated = [row.get("source") == "trace" for row in rows]
         self.lengths = [lengths[i] for i in self.kept]
 
     def __len__(self) -> int:
@@ -91,6 +96,8 @@ class Traces:
         chosen = [self.kept[example["row"]] for example in examples]
         batch = pack_targets([self.prompts[i] for i in chosen], [self.responses[i] for i in chosen], self.pad)
         batch["tokens"] = torch.tensor(sum(len(self.prompts[i].ids) + len(self.responses[i].ids) for i in chosen))
+        if self.mixed:
+            batch["demonstrated"] = torch.tensor([self.demonstrated[i] for i in chosen])
         return batch | self.prompts.features(chosen)
 
 
@@ -137,6 +144,8 @@ class TraceTrainer(loop.Resumable, SFTTrainer):
         counts = torch.tensor(counts, device=device).sum(0)
         tokens, traces = self.accelerator.gather(counts).view(-1, 2).sum(0)
         self.share = float(traces) / self.batch_size
+        if self.traces.mixed:
+            self._count_demonstrations(batch_samples, device)
         return tokens if self.mean == "token" else traces
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
@@ -151,7 +160,21 @@ class TraceTrainer(loop.Resumable, SFTTrainer):
         metrics, right = self._metrics["train"], outputs.is_top1.sum() / outputs.label_mask.sum()
         metrics["token_accuracy"].append(float(right))
         metrics["tokens"] = [self.state.num_input_tokens_seen]  # kept in the trainer state: survives a resume
+        if self.traces.mixed:
+            chosen = mask & inputs["demonstrated"][:, None]
+            dose = torch.stack([-(outputs.log_probs.detach() * chosen).sum(), chosen.sum()])
+            nll, count = self.accelerator.gather(dose).view(-1, 2).sum(0).tolist()
+            if count:  # as often as there are tokens, so that the logged mean is over these
+                metrics["demonstration_loss"] += [nll / count] * int(count)
         return (loss, outputs) if return_outputs else loss
+
+    def _count_demonstrations(self, batch_samples: list, device: torch.device) -> None:
+        """Logs how many rows of a mixed batch are traces, and their tokens: the dose of data mixing."""
+        labels = [b["shift_labels"][b["demonstrated"]] for b in batch_samples]
+        dose = torch.tensor([[len(part), (part != -100).sum()] for part in labels], device=device).sum(0)
+        rows, tokens = self.accelerator.gather(dose).view(-1, 2).sum(0).tolist()
+        self._metrics["train"]["demonstrations"].append(rows)
+        self._metrics["train"]["demonstration_tokens"].append(tokens)
 
 
 def sft_arguments(
