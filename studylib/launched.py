@@ -23,6 +23,7 @@ def train(job: Path) -> None:
     """Does the stage of a job as `studylib.training` does it in one process; the main process leaves the facts."""
     from studylib.stages import KINDS
     from studylib.train import loop
+    from studylib.train.sharding import shard_reference_by_layers
 
     told = json.loads(job.read_text())
     params = Params.model_validate(told["params"])
@@ -30,6 +31,7 @@ def train(job: Path) -> None:
     inputs = {role: runs.load(Path(path)) for role, path in told["inputs"].items()}
     # Helping: the stage's clock is kept by the process that started these.
     work = Work(stage, Path(told["path"]), inputs, _say, helping=True, launched=arguments(params, stage))
+    shard_reference_by_layers()
     loop.CHECKPOINT_SECONDS = 60 * params.launch.checkpoint_minutes
     loop.run = ended_together(loop.run)
     KINDS[stage.kind].do(work, params)
@@ -59,6 +61,11 @@ def arguments(params: Params, stage: Stage) -> dict[str, Any]:
         "gradient_checkpointing": params.launch.gradient_checkpointing,
         "gradient_checkpointing_kwargs": {"use_reentrant": False},
     }
+    if params.launch.sharding == "fsdp2":
+        # Else accelerate keeps the gradients of all but the last micro-batch whole, in bfloat16, on every GPU.
+        asked["accelerator_config"] = {"gradient_accumulation_kwargs": {"sync_each_batch": True}}
+    if stage.kind != "sft":
+        asked["model_init_kwargs"] = {"device_map": None}  # of the reference, which "auto" spreads over all GPUs
     if stage.kind == "sft" or params.launch.rollouts == "decoded":
         return {"launched": asked}
     from studylib.rollouts_vllm import engine_arguments, engine_rollouts

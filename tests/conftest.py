@@ -41,6 +41,23 @@ def tiny_base(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def untied_base(tiny_base, tmp_path_factory):
+    """The tiny model with an output head of its own, as Qwen2.5-VL-7B has."""
+    import torch
+
+    from studylib.models import load_model, load_processor
+
+    model = load_model(tiny_base)
+    model.config.tie_word_embeddings = model.config.text_config.tie_word_embeddings = False
+    draw = torch.Generator().manual_seed(1)
+    model.lm_head.weight = torch.nn.Parameter(0.05 * torch.randn(model.lm_head.weight.shape, generator=draw))
+    path = tmp_path_factory.mktemp("untied") / "base"
+    model.save_pretrained(path)
+    load_processor(tiny_base).save_pretrained(path)
+    return path
+
+
+@pytest.fixture(scope="session")
 def tiny_rows():
     """Eight question rows with no, one or two pictures of noise, and questions of several lengths."""
     import numpy as np

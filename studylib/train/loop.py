@@ -19,6 +19,7 @@ from transformers import PrinterCallback, Trainer, TrainerCallback
 from studylib.errors import StudyError
 from studylib.models import load_model
 from studylib.train.encode import language_base
+from studylib.train.sharding import float_outputs
 
 CHECKPOINT_SECONDS = 90  # work that a kill may cost
 Report = Callable[[str], None]
@@ -175,7 +176,11 @@ class Publish(TrainerCallback):
 
 
 class Resumable:
-    """Mixin of a Trainer whose checkpoints really resume."""
+    """Mixin of a Trainer whose checkpoints really resume, and whose outputs are not rounded where it is sharded."""
+
+    def create_accelerator_and_postprocess(self) -> None:
+        super().create_accelerator_and_postprocess()
+        float_outputs(self.accelerator)
 
     def create_model_card(self, *args, **kwargs) -> None:
         """No README in a resumable checkpoint."""
