@@ -87,7 +87,7 @@ def test_gradient_on_own_tokens_is_grpo_conditioned_on_the_prefix(tiny_base, row
     batch = generated(ours, [0, 3])
     expected, model = [], load_model(tiny_base)
     for k, row in enumerate(batch["row"].tolist()):
-        prefix = torch.tensor(ours.prefixes[row][1].ids)
+        prefix = ours.prefixes[row][1].ids
         said = batch["completion_ids"][k][batch["completion_mask"][k].bool()]
         new = plain_logps(model, ours.processing_class, rows[row], torch.cat([prefix, said]))[len(prefix) :]
         old, ref = (batch[f"{name}_per_token_logps"][k, : len(said)] for name in ("old", "ref"))
@@ -106,7 +106,7 @@ def test_prefix_loss_is_a_part_of_each_responses_mean(tiny_base, rows, tmp_path)
         ours = trainer_of(ProgressiveTrainer, tiny_base, rows, tmp_path, weight=weight, **SCHEDULE)
         batch = generated(ours, [0, 1])
         losses[weight] = ours.compute_loss(ours.model, batch)
-    prefix = torch.tensor(ours.prefixes[0][1].ids)
+    prefix = ours.prefixes[0][1].ids
     nll = -plain_logps(load_model(tiny_base), ours.processing_class, rows[0], prefix).sum()
     # Four responses to the question that has a prefix, of eight to the two questions of an optimizer step.
     expected = sum(nll / (len(prefix) + own) for own in batch["completion_mask"][:4].sum(1)) / 8
@@ -123,11 +123,9 @@ def test_a_masked_part_of_a_prefix_is_read_and_not_learnt(tiny_base, rows, tmp_p
         batch = generated(ours, [0, 1])
         losses[weight] = ours.compute_loss(ours.model, batch)
     target = ours.prefixes[0][1]
-    counts = torch.tensor(target.counts)
-    assert (
-        "".join(ours._tokenizer.decode(torch.tensor(target.ids)[~counts])).strip() == trace[start : start + 9].strip()
-    )
-    nll = -plain_logps(load_model(tiny_base), ours.processing_class, rows[0], torch.tensor(target.ids))[counts].sum()
+    counts = target.counts
+    assert "".join(ours._tokenizer.decode(target.ids[~counts])).strip() == trace[start : start + 9].strip()
+    nll = -plain_logps(load_model(tiny_base), ours.processing_class, rows[0], target.ids)[counts].sum()
     expected = sum(nll / (counts.sum() + own) for own in batch["completion_mask"][:4].sum(1)) / 8
     torch.testing.assert_close(losses[1.0] - losses[0.0], expected, rtol=1e-3, atol=1e-5)
 

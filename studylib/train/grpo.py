@@ -31,6 +31,7 @@ from studylib.train.encode import (
 from studylib.train.heads import light_head, plain_attention
 from studylib.train.rewards import ACCURACY, FORMAT, accuracy, well_formed
 from studylib.train.rollouts import dealt_order, decoded
+from studylib.train.rows import without_pictures
 
 LOGGED = {
     "loss": "loss",
@@ -73,6 +74,7 @@ class RolloutTrainer(loop.Resumable, GRPOTrainer):
         self, *, prompts: Prompts, rows: Sequence[dict], suppressed: Sequence[int], order, rollouts=decoded, **kw
     ):
         self.prompts, self.rows, self.suppressed, self.rollouts = prompts, rows, list(suppressed), rollouts
+        self.texts = without_pictures(rows)
         dataset = Dataset.from_dict({"prompt": [str(i) for i in order], "row": list(order)})
         super().__init__(reward_funcs=[self._accuracy, self._format], train_dataset=dataset, **kw)
         self.reward_func_names = ["accuracy", "format"]
@@ -86,7 +88,7 @@ class RolloutTrainer(loop.Resumable, GRPOTrainer):
     def _accuracy(self, completions, completion_ids, row, **_) -> list[float]:
         ends = set(self.eos_token_ids)
         reasons = ["stop" if ids[-1] in ends else "length" for ids in completion_ids]
-        return [accuracy(self.rows[i], c, why) for i, c, why in zip(row, completions, reasons, strict=True)]
+        return [accuracy(self.texts[i], c, why) for i, c, why in zip(row, completions, reasons, strict=True)]
 
     def _format(self, completions, **_) -> list[float]:
         return [well_formed(c) for c in completions]
@@ -151,7 +153,7 @@ class RolloutTrainer(loop.Resumable, GRPOTrainer):
         tokens trained on. targets: by row."""
         rows = batch["row"][batch["taught"]].tolist()
         read = sum(len(self.prompts[i].ids) + len(targets[i].ids) for i in rows)
-        dose = torch.tensor([len(rows), sum(sum(targets[i].counts) for i in rows), read])
+        dose = torch.tensor([len(rows), sum(int(targets[i].counts.sum()) for i in rows), read])
         dose = self.accelerator.gather(dose.to(self.accelerator.device)).view(-1, 3).sum(0).tolist()
         self.state.num_input_tokens_seen += dose[2]
         metrics = self._metrics["train"]
@@ -169,7 +171,10 @@ class RolloutTrainer(loop.Resumable, GRPOTrainer):
         taught = len(rows)
         if not taught:  # no process may leave out a pass that others make: read something, count nothing
             rows = self._batch_rows[:1]
-            prompts, wanted = [self.prompts[i] for i in rows], [Target([self._tokenizer.eos_token_id], [True])]
+            prompts, wanted = (
+                [self.prompts[i] for i in rows],
+                [Target(torch.tensor([self._tokenizer.eos_token_id]), torch.tensor([True]))],
+            )
         batch = pack_targets(prompts, wanted, self._tokenizer.pad_token_id)
         batch = self._on_device(batch | self.prompts.features(rows))
         with self.accelerator.autocast():

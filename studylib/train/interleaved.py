@@ -18,6 +18,7 @@ from studylib.params import Rl
 from studylib.train import loop
 from studylib.train.encode import targets
 from studylib.train.grpo import RolloutTrainer, train_grpo
+from studylib.train.rows import column
 
 
 def losses(
@@ -42,8 +43,8 @@ class InterleavedTrainer(RolloutTrainer):
         super().__init__(**kwargs)
         self.weight, self.everywhere = weight, everywhere
         self._gradients: dict[str, list[torch.Tensor]] = {}
-        texts, masked = [row.get("trace") or "" for row in self.rows], [row.get("masked") for row in self.rows]
-        self.targets = targets(self._tokenizer, texts, masked, end=True)
+        texts = [trace or "" for trace in column(self.rows, "trace")]
+        self.targets = targets(self._tokenizer, texts, column(self.rows, "masked"), end=True)
 
     def _calculate_rewards(self, inputs, prompts, completions, completion_ids_list):
         rewards = super()._calculate_rewards(inputs, prompts, completions, completion_ids_list)
@@ -54,7 +55,7 @@ class InterleavedTrainer(RolloutTrainer):
     def _generate_and_score_completions(self, inputs):
         batch = super()._generate_and_score_completions(inputs)
         each = self.num_generations
-        told = torch.tensor([bool(self.targets[row].ids) for row in batch["row"][::each].tolist()])
+        told = torch.tensor([len(self.targets[row].ids) > 0 for row in batch["row"][::each].tolist()])
         taught, reinforced = losses(self._accuracies, each, told, self.everywhere)
         kept = reinforced.repeat_interleave(each)[:, None].to(batch["completion_mask"])
         batch["tool_mask"] = kept * batch["completion_mask"]

@@ -18,6 +18,7 @@ from studylib.params import Sft
 from studylib.train import loop
 from studylib.train.encode import Prompts, forward_inputs, language_base, pack_targets, targets
 from studylib.train.heads import light_head, plain_attention
+from studylib.train.rows import column
 
 LOGGED = {
     "loss": "loss",
@@ -75,18 +76,17 @@ class Traces:
     def __init__(self, model, processor, rows: Sequence[dict], instruct: bool = True):
         limit = model.config.get_text_config().max_position_embeddings
         self.pad = processor.tokenizer.pad_token_id
-        texts, masked = [row["trace"] for row in rows], [row.get("masked") for row in rows]
-        responses = targets(processor.tokenizer, texts, masked, end=True)
+        responses = targets(processor.tokenizer, column(rows, "trace"), column(rows, "masked"), end=True)
         prompts = Prompts(model, processor, rows, instruct)
-        lengths = [len(p.ids) + len(r.ids) for p, r in zip(prompts.items, responses, strict=True)]
+        lengths = [p + len(r.ids) for p, r in zip(prompts.lengths, responses, strict=True)]
         self.kept = [i for i, length in enumerate(lengths) if length <= limit]
         self.dropped = len(rows) - len(self.kept)
         if not self.kept:
             raise StudyError(f"None of the {len(rows)} traces fits the model's {limit} positions: shorten them.")
         self.prompts, self.responses = prompts, responses
-        self.mixed = any("source" in row for row in rows)
-        self.demonstrated = [row.get("source") == "trace" for row in rows]
         self.lengths = [lengths[i] for i in self.kept]
+        self.sources = column(rows, "source")
+        self.mixed = any(source is not None for source in self.sources)
 
     def __len__(self) -> int:
         return len(self.kept)
@@ -97,7 +97,7 @@ class Traces:
         batch = pack_targets([self.prompts[i] for i in chosen], [self.responses[i] for i in chosen], self.pad)
         batch["tokens"] = torch.tensor(sum(len(self.prompts[i].ids) + len(self.responses[i].ids) for i in chosen))
         if self.mixed:
-            batch["demonstrated"] = torch.tensor([self.demonstrated[i] for i in chosen])
+            batch["demonstrated"] = torch.tensor([self.sources[i] == "trace" for i in chosen])
         return batch | self.prompts.features(chosen)
 
 
