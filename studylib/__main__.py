@@ -18,13 +18,13 @@ Seed = Annotated[int, typer.Option(help="The training seed.")]
 @app.callback()
 def _under_make() -> None:
     if "STUDY_MAKE_PID" in os.environ:
-        from studylib.launch import die_with
+        from studylib.store.machine import die_with
 
         die_with(int(os.environ["STUDY_MAKE_PID"]))
 
 
 def _study(scale: str, seed: int, changes: list[str] | None = None):
-    from studylib.study import Study
+    from studylib.study.notebook import Study
 
     overrides = {}
     for change in changes or []:
@@ -46,18 +46,19 @@ def stage(
     worker: Annotated[bool, typer.Option(hidden=True)] = False,
 ) -> None:
     """Make stages, and what they need, unless they are published; with LAUNCH=slurm as jobs of a cluster."""
-    from studylib import schedule, slurm
-    from studylib.study import reference_root
+    from studylib.paths import reference_root
+    from studylib.study import slurm
+    from studylib.study.workers import side_by_side, work_through, worker_count
 
     study = _study(scale, seed, change)
     wanted, reference = [study.stage(name) for name in names], reference_root(scale)
     if os.environ.get("LAUNCH") == "slurm":
         slurm.run(wanted, study.params, study.root, lambda node: _one_stage(node, study, change or []))
     elif worker:
-        schedule.work_through(wanted, study.params, study.root, reference)
+        work_through(wanted, study.params, study.root, reference)
     else:
         command = [sys.executable, "-m", "studylib", *sys.argv[1:], "--worker"]
-        schedule.side_by_side(wanted, command, workers or schedule.worker_count(), study.root, reference)
+        side_by_side(wanted, command, workers or worker_count(), study.root, reference)
 
 
 def _one_stage(node, study, changes: list[str]) -> list[str]:
@@ -83,7 +84,7 @@ def plan(scale: Scale = "mini", seed: Seed = 1) -> None:
         needs = " ".join(source.label for source in node.inputs.values())
         print(f"{name:28} {node.kind:13} {node.identity[:10]}  {needs}")
     if study.params.hardware:
-        from studylib.planner import report
+        from studylib.study.budget import report
 
         print()
         for line in report(study.params, study.plan):
@@ -93,21 +94,21 @@ def plan(scale: Scale = "mini", seed: Seed = 1) -> None:
 @app.command()
 def status(scale: Scale = "mini", seed: Seed = 1) -> None:
     """What is published, what was cut off, what is missing."""
-    from studylib import runs
+    from studylib.store import store
 
     study = _study(scale, seed)
     for name, node in study.plan.items():
-        folder = runs.folder(node, study.root)
+        folder = store.folder(node, study.root)
         begun = (study.root / ".work" / node.identity[:16]).exists()
         said = "published" if folder.exists() else "begun" if begun else "missing"
-        seconds = f"{runs.load(folder).manifest['seconds']:8.1f} s" if folder.exists() else ""
+        seconds = f"{store.load(folder).manifest['seconds']:8.1f} s" if folder.exists() else ""
         print(f"{name:28} {said:10} {seconds}")
 
 
 @app.command()
 def chapter(number: str, scale: Scale = "mini", seed: Seed = 1) -> None:
     """Execute one chapter by papermill, unless it is published."""
-    from studylib.chapters import chapter_named, run_chapter
+    from studylib.study.chapters import chapter_named, run_chapter
 
     print(run_chapter(chapter_named(number), _study(scale, seed)).path)
 
@@ -115,8 +116,8 @@ def chapter(number: str, scale: Scale = "mini", seed: Seed = 1) -> None:
 @app.command()
 def study(scale: Scale = "mini", seed: Seed = 1, make: str = "make") -> None:
     """Every chapter and stage, then the wall times and the comparison with the reference."""
-    from studylib.chapters import study_all
-    from studylib.reference import compare as compare_tables
+    from studylib.study.chapters import study_all
+    from studylib.study.reference import compare as compare_tables
 
     whole = _study(scale, seed)
     study_all(whole, make)
@@ -126,7 +127,7 @@ def study(scale: Scale = "mini", seed: Seed = 1, make: str = "make") -> None:
 @app.command()
 def read(scale: Scale = "mini", seed: Seed = 1) -> None:
     """Draw every chapter from the committed reference."""
-    from studylib.chapters import read_chapters
+    from studylib.study.chapters import read_chapters
 
     read_chapters(_study(scale, seed))
 
@@ -134,7 +135,7 @@ def read(scale: Scale = "mini", seed: Seed = 1) -> None:
 @app.command()
 def compare(scale: Scale = "mini", seed: Seed = 1) -> None:
     """This run's tables against the reference's."""
-    from studylib.reference import compare as compare_tables
+    from studylib.study.reference import compare as compare_tables
 
     raise typer.Exit(0 if compare_tables(_study(scale, seed)) else 1)
 
@@ -142,7 +143,7 @@ def compare(scale: Scale = "mini", seed: Seed = 1) -> None:
 @app.command()
 def reference(scale: Scale = "mini", seed: Seed = 1) -> None:
     """Write this run's light outputs to outputs/SCALE."""
-    from studylib.reference import write_reference
+    from studylib.study.reference import write_reference
 
     write_reference(_study(scale, seed))
 
@@ -154,7 +155,7 @@ def export(
     seed: Seed = 1,
 ) -> None:
     """Write test results in the shapes of VLMEvalKit and lm-evaluation-harness, into runs/SCALE/export."""
-    from studylib.export import export as write
+    from studylib.share.export import export as write
 
     study = _study(scale, seed)
     there = [name.removesuffix(".grades") for name in study.plan if name.endswith(".grades") and study.has(name)]
@@ -173,9 +174,8 @@ def publish(
     push: Annotated[bool, typer.Option("--push", help="Really send it; without, only say what would be sent.")] = False,
 ) -> None:
     """Put weights, card and manifests of trained arms into runs/SCALE/publish, and on the hub if told to."""
-    from studylib.cards import assemble
-    from studylib.publish import push as send
-    from studylib.publish import refuse_secrets
+    from studylib.share.cards import assemble, refuse_secrets
+    from studylib.share.cards import push as send
 
     study = _study(scale, seed)
     for arm in arms:
@@ -195,7 +195,7 @@ def publish(
 @app.command()
 def dry_run() -> None:
     """Run every stage of params/paper.yaml on small things, in two processes."""
-    from studylib.dry_run import dry_run as run
+    from tests.paper.dry_run import dry_run as run
 
     run()
 

@@ -15,13 +15,13 @@ WORDS = (
 @pytest.fixture(scope="session")
 def tiny_base(tmp_path_factory):
     """Path of a saved random model (hidden 128, 2 layers) with its processor; vLLM needs heads of at least 32."""
-    from studylib.models import mend_torchvision
+    from studylib.engine.models import mend_torchvision
 
     mend_torchvision()
     import torch
     from transformers import Qwen2_5_VLForConditionalGeneration
 
-    from studylib.world.architecture import build_processor, mini_config, train_tokenizer
+    from models.build.model import build_processor, mini_config, train_tokenizer
 
     random_words = random.Random(0)
     texts = [" ".join(random_words.choices(WORDS, k=20)) + f" {n}+1={n + 1}." for n in range(300)]
@@ -45,7 +45,7 @@ def untied_base(tiny_base, tmp_path_factory):
     """The tiny model with an output head of its own, as Qwen2.5-VL-7B has."""
     import torch
 
-    from studylib.models import load_model, load_processor
+    from studylib.engine.models import load_model, load_processor
 
     model = load_model(tiny_base)
     model.config.tie_word_embeddings = model.config.text_config.tie_word_embeddings = False

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 from accelerate import PartialState
 
-from studylib.launched import ended_together
+from studylib.cluster.process import ended_together
 from studylib.train import loop
 
 

@@ -10,22 +10,22 @@ from pathlib import Path
 
 
 def main(base: str, out: str) -> None:
-    from studylib.models import mend_torchvision
+    from studylib.engine.models import mend_torchvision
 
     mend_torchvision()
     import torch
     from test_grpo import CONFIG
     from training import build_rows
 
-    from studylib.launched import arguments
-    from studylib.models import freeze_vision, load_model, load_processor, never_sampled
-    from studylib.params import load_params
-    from studylib.prompts import encode
-    from studylib.rollouts_vllm import folded
-    from studylib.runs import Stage
+    from studylib.cluster.process import arguments
+    from studylib.engine.models import freeze_vision, load_model, load_processor, never_sampled
+    from studylib.engine.prompts import encode
+    from studylib.params.load import load_params
+    from studylib.store.identity import Stage
     from studylib.train import grpo
     from studylib.train.encode import Prompts
     from studylib.train.rollouts import prompt_order
+    from studylib.train.rollouts_vllm import folded
 
     hardware = {
         "nodes": 1,

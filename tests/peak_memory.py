@@ -6,16 +6,16 @@ Run in a process of its own, since a peak can only be told for a whole process: 
 import json
 import sys
 
-from studylib.models import freeze_vision, mend_torchvision
-from studylib.provenance import forget_peak_memory, peak_memory_gib
+from studylib.engine.models import freeze_vision, mend_torchvision
+from studylib.store.machine import forget_peak_memory, peak_memory_gib
 
 mend_torchvision()
 
 import torch  # noqa: E402
 from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration  # noqa: E402
 
-from studylib import gpu_memory  # noqa: E402
-from studylib.architecture import counted  # noqa: E402
+from studylib.study import gpu_memory  # noqa: E402
+from studylib.study.architecture import counted  # noqa: E402
 
 TEXT = {
     "vocab_size": 32000,

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 
 
 def main(base: str, out: str, head: str) -> None:
-    from studylib.models import mend_torchvision
+    from studylib.engine.models import mend_torchvision
 
     mend_torchvision()
     import torch
@@ -22,11 +22,12 @@ def main(base: str, out: str, head: str) -> None:
     from torch.distributed.tensor import DTensor
     from training import build_rows
 
-    from studylib.launch import FSDP2
-    from studylib.launched import arguments
-    from studylib.models import freeze_vision, load_model, load_processor
-    from studylib.params import Lora, load_params
-    from studylib.runs import Stage
+    from studylib.cluster.launch import FSDP2
+    from studylib.cluster.process import arguments
+    from studylib.engine.models import freeze_vision, load_model, load_processor
+    from studylib.params.load import load_params
+    from studylib.params.schema import Lora
+    from studylib.store.identity import Stage
     from studylib.train import heads, loop, sharding
     from studylib.train.encode import forward_inputs
     from studylib.train.sft import Traces, TraceTrainer, add_lora, sft_arguments

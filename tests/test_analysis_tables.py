@@ -7,9 +7,9 @@ import pytest
 
 from studylib.analysis import divergence, length, steps, style
 from studylib.analysis.difficulty import tag_levels
+from studylib.analysis.printed import in_paper_order, published, published_gains
 from studylib.analysis.scores import join_scores, question_rates
 from studylib.errors import StudyError
-from studylib.published import in_paper_order, published, published_gains
 
 
 def responses(texts: list[str], arm: str = "sft_eureka", tokens: int = 10, cut: int = 0) -> pd.DataFrame:
@@ -133,7 +133,7 @@ def test_a_response_reads_where_it_names_a_line_of_the_picture():
 def test_steps_are_counted_only_where_the_question_has_a_program():
     cells = {"0": ["red", "digit", 3], "5": ["red", "digit", 4]}
     scene = {"figure": "grid", "style": 0, "cells": cells}
-    program = json.dumps({"scene": scene, "start": 0, "ops": [[["+", 3]], [["+", 4]], [], []]})
+    program = json.dumps({"scene": scene, "start": 0, "value": "7", "ops": [[["+", 3]], [["+", 4]], [], []]})
     scores = joined(["correct"] * 4, texts=["row 1: red 3. 0+3=3.", "row 1: blue 3. 0+4=4.", "0+3=3.", "7"])
     one = steps.steps_right(scores, pd.DataFrame({"id": ["q0", "q1"], "scene": [program, ""]}))
     assert one.to_dict() == {"sft_eureka": 50}

@@ -4,11 +4,12 @@ import pandas as pd
 import pytest
 from synthetic import arm_scores
 
-from studylib.analysis import combining, curves, difficulty
+from studylib.analysis import curves, difficulty
+from studylib.analysis.printed import published_arms
+from studylib.analysis.synergy import PARENTS, against_parents
 from studylib.analysis.verdicts import claims_of, contrasts_for, judge
 from studylib.figures import combining as figures
 from studylib.figures import palette
-from studylib.published import published_arms
 
 STAMP = "scale smoke, seed 1, plan abc"
 
@@ -65,9 +66,9 @@ def test_the_schedule_is_drawn_beside_what_was_logged():
 
 
 def test_a_combination_is_paired_with_either_parent_and_the_parents_with_none(scores, levels):
-    table = combining.against_parents(scores, levels)
+    table = against_parents(scores, levels)
     assert set(zip(table["arm"], table["against"], strict=True)) == {
-        (arm, parent) for arm in ("interleaved", "progressive") for parent in combining.PARENTS
+        (arm, parent) for arm in ("interleaved", "progressive") for parent in PARENTS
     }
     whole = table.query("arm == 'interleaved' and against == 'rl' and benchmark == 'all' and level == 'all'")
     accuracy = difficulty.accuracy(scores).query("benchmark == 'all'").set_index("arm")["estimate"]

@@ -5,9 +5,9 @@ import pytest
 import torch
 from PIL import Image
 
-from studylib.divergence import token_kl
+from studylib.engine.models import mend_torchvision
+from studylib.engine.token_kl import token_kl
 from studylib.errors import StudyError
-from studylib.models import mend_torchvision
 
 ROWS = [
     {"question": "Add 3 and 4.", "images": []},
@@ -21,7 +21,7 @@ def models(tmp_path_factory) -> list[str]:
     mend_torchvision()
     from transformers import Qwen2_5_VLForConditionalGeneration
 
-    from studylib.world.architecture import build_processor, mini_config, train_tokenizer
+    from models.build.model import build_processor, mini_config, train_tokenizer
 
     tokenizer = train_tokenizer(TEXTS + [row["question"] for row in ROWS], 400)
     processor, config = build_processor(tokenizer), mini_config(tokenizer, layers=1)
@@ -55,16 +55,16 @@ def test_padding_changes_nothing(models):
 
 def test_long_completions_are_read_in_parts_to_the_same_values(models, monkeypatch):
     at_once = token_kl(models[0], models[1], ROWS, TEXTS)
-    monkeypatch.setattr("studylib.divergence.LETTERS", 1)
-    monkeypatch.setattr("studylib.divergence.POSITIONS", 3)
+    monkeypatch.setattr("studylib.engine.token_kl.LETTERS", 1)
+    monkeypatch.setattr("studylib.engine.token_kl.POSITIONS", 3)
     in_parts = token_kl(models[0], models[1], ROWS, TEXTS)
     assert in_parts["token"].tolist() == at_once["token"].tolist()
     np.testing.assert_allclose(in_parts["kl"], at_once["kl"], rtol=1e-3, atol=1e-5)
 
 
 def test_kl_is_that_of_the_whole_distribution_at_each_place(models):
-    from studylib.divergence import _with_completions
-    from studylib.models import load_model, load_processor
+    from studylib.engine.models import load_model, load_processor
+    from studylib.engine.token_kl import _with_completions
 
     inputs, ids = _with_completions(load_processor(models[0]), ROWS[:1], TEXTS[:1])
     p, q = (torch.softmax(load_model(m)(**inputs).logits[0].double(), -1) for m in models)
@@ -81,7 +81,7 @@ def test_rows_without_a_completion_are_refused(models):
 def test_rows_are_shared_over_the_gpus_and_come_back_in_their_order(models, monkeypatch):
     """Two processes, each told of a GPU of its own; where there is none they reckon on the CPU."""
     alone = token_kl(models[0], models[1], ROWS * 2, [*TEXTS, "short", TEXTS[0] * 3])
-    monkeypatch.setattr("studylib.divergence.visible_gpus", lambda: ["0", "1"])
+    monkeypatch.setattr("studylib.engine.token_kl.visible_gpus", lambda: ["0", "1"])
     shared = token_kl(models[0], models[1], ROWS * 2, [*TEXTS, "short", TEXTS[0] * 3])
     assert shared["token"].tolist() == alone["token"].tolist()
     assert shared["response"].tolist() == alone["response"].tolist()
@@ -99,8 +99,8 @@ def test_models_and_prompts_are_on_the_gpu_in_bfloat16_where_there_is_one(models
     real = torch.nn.Module.to
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.nn.Module, "to", lambda self, device: real(self, {"cuda": "meta"}[device]))
-    monkeypatch.setattr("studylib.divergence._kl", kl)
-    from studylib.divergence import _scored
+    monkeypatch.setattr("studylib.engine.token_kl._kl", kl)
+    from studylib.engine.token_kl import _scored
 
     _scored(models[0], models[1], ROWS, TEXTS, 32)
     assert seen == [("meta", torch.bfloat16)] * 2

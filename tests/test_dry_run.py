@@ -3,12 +3,14 @@
 import httpx
 import pytest
 
-from studylib import dry_run, hub
-from studylib.as_published import LEVEL_COLUMN, write_published
-from studylib.data import mini_rows
+from studylib.data import hub
+from studylib.data.mini import mini_rows
 from studylib.errors import StudyError
-from studylib.params import load_params
-from studylib.study import Study, plan_identity
+from studylib.params.load import load_params
+from studylib.study.notebook import Study
+from studylib.study.plan import plan_identity
+from tests.paper import dry_run
+from tests.paper.as_published import LEVEL_COLUMN, write_published
 
 WORLD = {"data.train": 6, "data.text_traces": 3, "data.validation": 1, "data.test": 2}
 

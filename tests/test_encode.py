@@ -10,8 +10,8 @@ from datasets import Dataset, Features, List, Value
 from datasets import Image as Picture
 from PIL import Image
 
-from studylib.models import freeze_vision, load_model, load_processor
-from studylib.prompts import encode
+from studylib.engine.models import freeze_vision, load_model, load_processor
+from studylib.engine.prompts import encode
 from studylib.train import encode as encoding
 from studylib.train.encode import Prompts
 from studylib.train.rows import column, picture_sizes, without_pictures

@@ -7,14 +7,14 @@ import pytest
 import yaml
 from synthetic import BENCHMARKS, arm_scores
 
-from studylib import publish
 from studylib.analysis.difficulty import tag_levels
 from studylib.analysis.scores import KEY
-from studylib.cards import assemble
 from studylib.errors import StudyError
-from studylib.export import export
-from studylib.runs import Run
-from studylib.study import Study
+from studylib.share import cards
+from studylib.share.cards import assemble
+from studylib.share.export import export
+from studylib.store.store import Run
+from studylib.study.notebook import Study
 
 FACTS = {"checkpoints": ["step-2", "step-4"], "distributed": "NO", "trained_tokens": 1234}
 
@@ -123,7 +123,7 @@ def test_a_folder_with_a_token_is_not_sent_and_the_token_not_told(tmp_path, monk
     monkeypatch.setenv("HF_TOKEN", "secret-of-mine")
     (tmp_path / "config.json").write_text('{"key": "secret-of-mine"}')
     with pytest.raises(StudyError, match="config.json holds what looks like an access token") as refused:
-        publish.push(tmp_path, "me/model")
+        cards.push(tmp_path, "me/model")
     assert "secret-of-mine" not in str(refused.value)
 
 
@@ -135,4 +135,4 @@ def test_what_the_hub_refuses_is_told_without_the_token(tmp_path, monkeypatch):
 
     monkeypatch.setattr("huggingface_hub.HfApi.create_repo", refuses)
     with pytest.raises(StudyError, match=r"could not be published \(401 for \*\*\* and \*\*\*\)"):
-        publish.push(tmp_path, "me/model")
+        cards.push(tmp_path, "me/model")

@@ -10,12 +10,12 @@ from PIL import Image
 from synthetic import arm_scores, question_rows, training_log
 
 from studylib.analysis import difficulty, divergence, length, style
+from studylib.analysis.printed import paper_name, published, published_gains
 from studylib.errors import StudyError
 from studylib.figures import difficulty as by_level
 from studylib.figures import display, palette, samples, tables, training
 from studylib.figures import length as by_length
 from studylib.figures import style as by_style
-from studylib.published import paper_name, published, published_gains
 
 STAMP = "scale smoke, seed 1, plan abc"
 

@@ -5,14 +5,14 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from studylib.attention import attend, compiled
-from studylib.decode import decode
+from studylib.engine.attention import attend, compiled
+from studylib.engine.decode import decode
+from studylib.engine.generate import Sampling, generate
+from studylib.engine.kv_cache import Memory
+from studylib.engine.models import add_lora, load_model, load_processor, never_sampled
+from studylib.engine.prompts import encode
+from studylib.engine.sampling import draw, noise_of, nucleus
 from studylib.errors import StudyError
-from studylib.generate import Sampling, generate
-from studylib.memory import Memory
-from studylib.models import add_lora, load_model, load_processor, never_sampled
-from studylib.prompts import encode
-from studylib.sampling import draw, noise_of, nucleus
 
 GREEDY = Sampling(temperature=0, top_p=1, top_k=0, max_new_tokens=40)
 ARMS = Sampling(temperature=0.6, top_p=0.95, top_k=20, max_new_tokens=24)
@@ -36,7 +36,7 @@ def hugging_face_greedy(parts, suppress):
 @pytest.mark.parametrize("compiler", ["compiler", "no compiler"])
 def test_greedy_answers_equal_transformers_token_for_token(parts, compiler, monkeypatch):
     if compiler == "no compiler":
-        monkeypatch.setattr("studylib.memory.compiled", lambda size, group: None)
+        monkeypatch.setattr("studylib.engine.kv_cache.compiled", lambda size, group: None)
     suppress = never_sampled(parts.processor)
     theirs = hugging_face_greedy(parts, suppress)
     ours = decode(parts.model, parts.inputs, GREEDY, samples=2, suppress=suppress)
@@ -203,7 +203,7 @@ def test_vllm_reads_the_same_prompts_and_says_the_same_where_there_is_no_choice(
 
 
 def test_vllm_reading_other_prompt_ids_is_refused():
-    from studylib.vllm_engine import check_prompt
+    from studylib.engine.vllm import check_prompt
 
     check_prompt("q", [1, 2, 2, 3], [1, 2, 2, 3])
     with pytest.raises(StudyError, match="question q"):

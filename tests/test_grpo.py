@@ -4,14 +4,14 @@ import pytest
 import torch
 from training import Killed, build_rows, kill_after, same, weights
 
+from studylib.engine.models import add_lora, freeze_vision, load_model, load_processor, never_sampled
+from studylib.engine.prompts import encode
 from studylib.errors import StudyError
-from studylib.models import add_lora, freeze_vision, load_model, load_processor, never_sampled
-from studylib.params import Lora, Rl
-from studylib.prompts import encode
+from studylib.params.schema import Lora, Rl
 from studylib.train import grpo
-from studylib.train.distill import shortest_correct
 from studylib.train.encode import Prompts
 from studylib.train.grpo import RolloutTrainer, rl_arguments, train_grpo
+from studylib.train.mixing import shortest_correct
 from studylib.train.rewards import reward, well_formed
 from studylib.train.rollouts import prompt_order
 

@@ -9,12 +9,13 @@ import pytest
 from datasets import Dataset, Image
 from PIL import Image as Pictures
 
-from studylib import hub
+from studylib.data import hub
+from studylib.data.schemas import BENCHMARKS, split_choices
 from studylib.errors import StudyError
 from studylib.grading import grade
-from studylib.params import HubSet, load_params
-from studylib.provenance import ROOT
-from studylib.schemas import BENCHMARKS, split_choices
+from studylib.params.load import load_params
+from studylib.params.schema import HubSet
+from studylib.paths import ROOT
 
 
 def picture(shade: int = 0) -> dict:
@@ -297,7 +298,7 @@ SAMPLES = {
 def test_real_questions_go_from_files_to_grades(sample, request):
     if "STUDY_DATA" not in os.environ:
         pytest.skip("STUDY_DATA is unset: real questions are not tried.")
-    from studylib.generate import Sampling, generate
+    from studylib.engine.generate import Sampling, generate
 
     kind, columns, count = SAMPLES[sample]
     spec = {"name": f"$STUDY_DATA/{sample}", "split": "questions", "level_column": "", "columns": columns}

@@ -5,7 +5,7 @@ import torch
 from test_grpo import CONFIG, generated, plain_logps
 from training import build_rows, same, weights
 
-from studylib.models import freeze_vision, load_model, load_processor, never_sampled
+from studylib.engine.models import freeze_vision, load_model, load_processor, never_sampled
 from studylib.train import grpo
 from studylib.train.encode import Prompts
 from studylib.train.grpo import RolloutTrainer, rl_arguments

@@ -14,13 +14,15 @@ import psutil
 import pytest
 from training import same, weights
 
-from studylib import launch, training
-from studylib.artefacts import save_rows
-from studylib.data import load_questions
+from studylib.cluster import launch
+from studylib.data.mini import load_questions
 from studylib.errors import StudyError
-from studylib.params import METHODS, load_params
-from studylib.runs import MANIFEST, Run, Stage
-from studylib.work import Work
+from studylib.params.load import load_params
+from studylib.params.schema import METHODS
+from studylib.stages import train
+from studylib.store.files import save_rows
+from studylib.store.identity import Stage
+from studylib.store.store import MANIFEST, Run, Work
 
 TESTS = Path(__file__).parent
 HARDWARE = {"nodes": 1, "gpus": 2, "memory_gib": 80, "tflops": 1, "utilisation": 0.5, "generation": 0.5, "disk_tib": 1}
@@ -62,7 +64,7 @@ def stage_of(data, folder, kind, said=None, **changes):
 @pytest.mark.parametrize("kind", ["sft", "grpo", "interleaved"])
 def test_two_processes_train_as_one_does(data, tmp_path, kind):
     one, params = stage_of(data, tmp_path / "one", kind)
-    getattr(training, kind)(one, params)
+    getattr(train, kind)(one, params)
     said = []
     two, params = stage_of(data, tmp_path / "two", kind, said)
     launch.launch(two, params)
@@ -92,7 +94,7 @@ def test_a_killed_process_fails_the_stage_within_a_minute_and_a_restart_resumes(
         trained = [
             p
             for p in children
-            if "studylib.launched" in p.cmdline() and "accelerate.commands.launch" not in p.cmdline()
+            if "studylib.cluster.process" in p.cmdline() and "accelerate.commands.launch" not in p.cmdline()
         ]
         trained[-1].send_signal(signal.SIGKILL)
         killed.append(time.monotonic())

@@ -7,9 +7,9 @@ import torch
 from safetensors.torch import save_file
 from training import build_rows, weights
 
+from studylib.engine.models import load_model, load_processor
+from studylib.engine.prompts import encode
 from studylib.errors import StudyError
-from studylib.models import load_model, load_processor
-from studylib.prompts import encode
 from studylib.train.merging import merge
 
 NAME = "model.layers.0.mlp.up_proj.weight"

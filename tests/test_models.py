@@ -2,8 +2,8 @@ from types import SimpleNamespace
 
 import pytest
 
+from studylib.engine.models import add_lora, freeze_vision, load_model, load_processor, never_sampled
 from studylib.errors import StudyError
-from studylib.models import add_lora, freeze_vision, load_model, load_processor, never_sampled
 
 
 @pytest.mark.parametrize("load", [load_model, load_processor])

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from studylib.provenance import ROOT
+from studylib.paths import ROOT
 
 EXECUTED = sorted((ROOT / "outputs").glob("*/chapters/*.ipynb"))
 

@@ -1,8 +1,7 @@
 import pytest
 
-from studylib import params as params_module
 from studylib.errors import StudyError
-from studylib.params import load_params
+from studylib.params.load import load_params
 
 
 @pytest.mark.parametrize("scale", ["smoke", "mini", "paper"])
@@ -75,7 +74,7 @@ def test_a_stage_names_only_what_it_changes():
 
 
 def test_damaged_params_file_is_one_sentence(tmp_path, monkeypatch):
-    monkeypatch.setattr(params_module, "PARAMS_DIR", tmp_path)
+    monkeypatch.setenv("STUDY_PARAMS", str(tmp_path))
     (tmp_path / "cut.yaml").write_text("rl: {lr: 1e-5")
     with pytest.raises(StudyError, match="params/cut.yaml is not YAML"):
         load_params("cut")

@@ -6,14 +6,15 @@ import sys
 import psutil
 import pytest
 
-from studylib import gpu_memory, planner
-from studylib.architecture import architecture
+from studylib.engine.models import add_lora, load_model
 from studylib.errors import StudyError
-from studylib.gpu_memory import GIB
-from studylib.models import add_lora, load_model
-from studylib.params import Lora, load_params
-from studylib.plan import build_plan
-from studylib.provenance import ROOT
+from studylib.params.load import load_params
+from studylib.params.schema import Lora
+from studylib.paths import ROOT
+from studylib.study import budget, gpu_memory
+from studylib.study.architecture import architecture
+from studylib.study.gpu_memory import GIB
+from studylib.study.plan import build_plan
 
 QWEN = "Qwen/Qwen2.5-VL-7B-Instruct"
 SMALL = {"nodes": 1, "gpus": 1, "memory_gib": 80, "tflops": 989, "utilisation": 0.35, "generation": 0.1, "disk_tib": 8}
@@ -30,7 +31,7 @@ def planned(overrides=None):
 
 
 def lines(overrides=None) -> list[str]:
-    return list(planner.report(*planned(overrides)))
+    return list(budget.report(*planned(overrides)))
 
 
 def test_7b_has_the_published_parameters_and_cache(qwen):
@@ -86,18 +87,18 @@ def test_longer_responses_cost_activations_and_cache_but_no_state(qwen):
 
 def test_the_paper_fits_one_node_and_every_stage_is_reckoned():
     params, plan = planned()
-    told = list(planner.report(params, plan))
+    told = list(budget.report(params, plan))
     for name, node in plan.items():
         line = next(line for line in told if line.startswith(f"{name} "))
         assert (float(line[72:82].replace(",", "")) > 0) == (
-            node.kind in ("sample", "select", "sft", *planner.RL_KINDS, "divergence")
+            node.kind in ("sample", "select", "sft", *budget.RL_KINDS, "divergence")
         )
     assert "8.29 billion parameters" in told[-1]
 
 
 def test_work_is_six_operations_a_parameter_and_token_and_two_more_for_checkpointing(qwen):
     params, plan = planned({"hardware.utilisation": 0.5})
-    cost = planner.cost(params, plan["sft_eureka"], qwen)
+    cost = budget.cost(params, plan["sft_eureka"], qwen)
     assert cost.tokens == 34_000 * 5 * 4700
     assert 8 < cost.training_flops / cost.tokens / qwen.language < 9  # the rest is attention
     hours = cost.gpu_hours(params.hardware)
@@ -109,7 +110,7 @@ def test_a_plan_that_does_not_fit_is_refused_with_what_would():
         lines({"hardware": SMALL})
     assert "sft.lora {r: 64, alpha: 128}" in str(error.value) and "hardware.gpus 4" in str(error.value)
     params, plan = planned({"hardware": SMALL, "sft.lora": {"r": 64, "alpha": 128}})
-    assert not planner._problem(params, plan["sft_rambling"], architecture(QWEN))
+    assert not budget._problem(params, plan["sft_rambling"], architecture(QWEN))
 
 
 def test_no_gpu_too_small_for_the_weights_is_planned_for():

@@ -6,8 +6,8 @@ from test_grpo import CONFIG, generated, plain_logps
 from test_interleaved import gradient, trainer_of
 from training import build_rows, same
 
+from studylib.engine.models import load_model
 from studylib.errors import StudyError
-from studylib.models import load_model
 from studylib.train import grpo, rollouts
 from studylib.train.grpo import RolloutTrainer
 from studylib.train.progressive import ProgressiveTrainer, cut, prefix_share, train_progressive

@@ -1,5 +1,5 @@
-from studylib.models import load_processor
-from studylib.prompts import INSTRUCTION, encode, messages, prompt_hash, render
+from studylib.engine.models import load_processor
+from studylib.engine.prompts import INSTRUCTION, encode, messages, prompt_hash, render
 
 
 def test_pictures_come_first_and_the_instruction_is_a_line_of_its_own(tiny_rows):

@@ -4,16 +4,23 @@ import pandas as pd
 import pytest
 from synthetic import BENCHMARKS, arm_scores
 
-from studylib import released
 from studylib.analysis.difficulty import tag_levels
-from studylib.analysis.released import against_printed, level_agreement
-from studylib.artefacts import model_folder
+from studylib.analysis.printed import (
+    METHOD_OF_ARM,
+    MIRRORED,
+    against_printed,
+    level_agreement,
+    published,
+    published_gains,
+)
+from studylib.engine.models import model_folder
 from studylib.errors import StudyError
 from studylib.figures.synergy import figure_1
 from studylib.figures.tables import beside_paper
-from studylib.params import Model, load_params
-from studylib.published import METHOD_OF_ARM, MIRRORED, published, published_gains
-from studylib.study import Study
+from studylib.params.load import load_params
+from studylib.params.schema import Model
+from studylib.study import rescored
+from studylib.study.notebook import Study
 
 NAMES = list(MIRRORED.values())
 
@@ -47,9 +54,9 @@ def test_paper_names_the_seven_released_checkpoints():
 
 
 def test_nothing_is_rescored_where_no_checkpoint_is_named_or_nobody_ran_it(monkeypatch):
-    assert released.rescored(Study("mini")) is None
+    assert rescored.rescored(Study("mini")) is None
     monkeypatch.setenv("STUDY_READ", "1")
-    assert released.rescored(Study("paper")) is None
+    assert rescored.rescored(Study("paper")) is None
 
 
 def test_rescored_tables_are_drawn_beside_the_printed_ones(monkeypatch, tmp_path):
@@ -74,8 +81,8 @@ def test_rescored_tables_are_drawn_beside_the_printed_ones(monkeypatch, tmp_path
     monkeypatch.setattr(Study, "levels", lambda _: tag_levels(base_a))
     monkeypatch.setattr(Study, "table", lambda *_: questions)
     models = {arm: {"path": str(folder), "dtype": "float32"} for arm, folder in folders.items()}
-    found = released.rescored(Study("paper", 1, {"released": models}))
-    assert set(found) == set(released.TABLES)
+    found = rescored.rescored(Study("paper", 1, {"released": models}))
+    assert set(found) == set(rescored.TABLES)
     assert set(found["gains"].query("against == 'B'")["level"]) == {"L2", "all"}  # as published
     assert set(found["accuracy"]["arm"]) == {"base", "sft_eureka", "rl"}
     assert found["level_agreement"].set_index("published").drop("L2").to_numpy().sum() == 0

@@ -9,14 +9,14 @@ import time
 
 import pytest
 
-from studylib import provenance, runs
 from studylib.errors import StudyError
-from studylib.locks import exclusive
-from studylib.provenance import ROOT
-from studylib.runs import Stage
+from studylib.paths import ROOT
+from studylib.store import machine, store
+from studylib.store.identity import Stage
+from studylib.store.store import exclusive
 
-NUMBERS = Stage("numbers", "trivial", {"count": 3}, {}, ("studylib.prompts",))
-DOUBLED = Stage("doubled", "trivial", {}, {"numbers": NUMBERS}, ("studylib.prompts",), seed=1)
+NUMBERS = Stage("numbers", "trivial", {"count": 3}, {}, ("studylib.engine.prompts:render",))
+DOUBLED = Stage("doubled", "trivial", {}, {"numbers": NUMBERS}, ("studylib.engine.prompts:render",), seed=1)
 
 
 def write_numbers(work):
@@ -34,9 +34,9 @@ def never(work):
 
 
 def test_publishes_once_with_a_full_manifest(tmp_path):
-    run = runs.ensure(NUMBERS, write_numbers, tmp_path)
-    runs.ensure(DOUBLED, double, tmp_path)
-    again = runs.ensure(DOUBLED, never, tmp_path)
+    run = store.ensure(NUMBERS, write_numbers, tmp_path)
+    store.ensure(DOUBLED, double, tmp_path)
+    again = store.ensure(DOUBLED, never, tmp_path)
     manifest = again.manifest
     assert again.path.name == f"doubled.s1-{DOUBLED.identity[:10]}"
     assert manifest["inputs"] == {"numbers": run.path.name} and manifest["seed"] == 1
@@ -44,44 +44,8 @@ def test_publishes_once_with_a_full_manifest(tmp_path):
     assert {"git_commit", "packages", "seconds", "peak_memory_gib", "code"} <= set(manifest)
     assert set(manifest["files"]) == {"doubled.txt"}
     start = time.perf_counter()
-    runs.ensure(DOUBLED, never, tmp_path)
+    store.ensure(DOUBLED, never, tmp_path)
     assert time.perf_counter() - start < 0.01
-
-
-def test_identity_follows_params_inputs_seed_and_code_but_not_comments():
-    more = Stage("numbers", "trivial", {"count": 4}, {}, ("studylib.prompts",))
-    assert more.identity != NUMBERS.identity
-    on_more = Stage("doubled", "trivial", {}, {"numbers": more}, ("studylib.prompts",), seed=1)
-    other_seed = Stage("doubled", "trivial", {}, {"numbers": NUMBERS}, ("studylib.prompts",), seed=2)
-    other_code = Stage("doubled", "trivial", {}, {"numbers": NUMBERS}, ("studylib.runs",), seed=1)
-    assert len({s.identity for s in (DOUBLED, on_more, other_seed, other_code)}) == 4
-    plain = "def f(x):\n    return x\n"
-    told = '"""Module."""\n\n\ndef f(x):  # why\n    """What."""\n    return x\n'
-    assert provenance._bare(plain) == provenance._bare(told) != provenance._bare(plain.replace("return x", "return -x"))
-
-
-def test_code_that_is_imported_counts(tmp_path, monkeypatch):
-    monkeypatch.setattr(provenance, "ROOT", tmp_path)
-    package = tmp_path / "studylib" / "grading"
-    package.mkdir(parents=True)
-    (package / "__init__.py").write_text("def grade(): ...")
-    (package / "worker.py").write_text("x = 1")
-    (tmp_path / "studylib" / "decode.py").write_text("y = 1")
-    top = tmp_path / "studylib" / "top.py"
-    top.write_text("def f():\n    from studylib.grading import grade\n    from studylib import decode\n")
-    hashes = set()
-    for file, text in [
-        (top, top.read_text()),
-        (package / "worker.py", "x = 2"),
-        (tmp_path / "studylib" / "decode.py", "y = 2"),
-    ]:
-        file.write_text(text)
-        provenance.code_hash.cache_clear()
-        hashes.add(provenance.code_hash("studylib.top"))
-    provenance.code_hash.cache_clear()
-    assert len(hashes) == 3
-    with pytest.raises(StudyError, match="the module studylib.gone, which is not there"):
-        provenance.code_hash("studylib.gone")
 
 
 @pytest.mark.parametrize(
@@ -95,11 +59,11 @@ def test_code_that_is_imported_counts(tmp_path, monkeypatch):
     ],
 )
 def test_damaged_run_is_refused_with_the_way_out(tmp_path, damage, said):
-    path = runs.ensure(NUMBERS, write_numbers, tmp_path).path
+    path = store.ensure(NUMBERS, write_numbers, tmp_path).path
     damage(path)
-    runs._load.cache_clear()
+    store._load.cache_clear()
     with pytest.raises(StudyError, match=f"{said}.*; delete the folder .*{path.name} and start again"):
-        runs.ensure(NUMBERS, never, tmp_path)
+        store.ensure(NUMBERS, never, tmp_path)
 
 
 def test_big_files_are_hashed_again_when_they_changed(tmp_path):
@@ -107,24 +71,24 @@ def test_big_files_are_hashed_again_when_they_changed(tmp_path):
         (work.path / "big.bin").write_bytes(bytes(2 << 20))
 
     big = Stage("big", "trivial", {}, {}, ())
-    file = runs.ensure(big, write_big, tmp_path).path / "big.bin"
+    file = store.ensure(big, write_big, tmp_path).path / "big.bin"
     with file.open("r+b") as out:
         out.write(b"x")
-    runs._load.cache_clear()
+    store._load.cache_clear()
     with pytest.raises(StudyError, match="bad hash"):
-        runs.find(big, tmp_path)
+        store.find(big, tmp_path)
 
 
 def test_missing_input_is_named(tmp_path):
     with pytest.raises(StudyError, match="numbers has not been made yet"):
-        runs.ensure(DOUBLED, double, tmp_path)
+        store.ensure(DOUBLED, double, tmp_path)
 
 
 SLOW = """
     import sys, time
     from pathlib import Path
-    from studylib import runs
-    slow = runs.Stage("slow", "trivial", {}, {}, ())
+    from studylib.store import store
+    slow = store.Stage("slow", "trivial", {}, {}, ())
 
     def count(work):
         for i in range(10):
@@ -134,7 +98,7 @@ SLOW = """
                 mark.write_text(sys.argv[2])
             work.progress(i + 1, 10)
 
-    runs.ensure(slow, count, Path(sys.argv[1]), lambda line: print(line, flush=True))
+    store.ensure(slow, count, Path(sys.argv[1]), lambda line: print(line, flush=True))
     print("finished", flush=True)
 """
 
@@ -172,7 +136,7 @@ def test_lock_is_refused_while_held_and_free_after_a_kill(tmp_path):
     hold = """
         import sys, time
         from pathlib import Path
-        from studylib.locks import exclusive
+        from studylib.store.store import exclusive
         with exclusive(Path(sys.argv[1]) / "study.lock", "held"):
             print("holding", flush=True)
             time.sleep(60)
@@ -191,7 +155,7 @@ def test_lock_is_refused_while_held_and_free_after_a_kill(tmp_path):
 
 
 def test_full_disk_is_one_sentence_and_loses_nothing(tmp_path):
-    published = runs.ensure(NUMBERS, write_numbers, tmp_path)
+    published = store.ensure(NUMBERS, write_numbers, tmp_path)
 
     def fill(work):
         (work.path / "kept").write_text("so far")
@@ -204,32 +168,32 @@ def test_full_disk_is_one_sentence_and_loses_nothing(tmp_path):
     resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, old[1]))
     try:
         with pytest.raises(StudyError, match="is full: free some space"):
-            runs.ensure(heap, fill, tmp_path)
+            store.ensure(heap, fill, tmp_path)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, old)
         signal.signal(signal.SIGXFSZ, ignored)
-    runs._load.cache_clear()
-    assert runs.find(NUMBERS, tmp_path) == published
-    assert runs.ensure(heap, fill, tmp_path).path.exists()
+    store._load.cache_clear()
+    assert store.find(NUMBERS, tmp_path) == published
+    assert store.ensure(heap, fill, tmp_path).path.exists()
 
 
 def test_no_room_left_while_the_manifest_is_written_publishes_nothing(tmp_path, monkeypatch):
     def full(*_, **__):
         raise OSError(28, os.strerror(28))
 
-    monkeypatch.setattr(runs.json, "dump", full)
+    monkeypatch.setattr(store.json, "dump", full)
     with pytest.raises(StudyError, match="is full"):
-        runs.ensure(NUMBERS, write_numbers, tmp_path)
-    assert not runs.folder(NUMBERS, tmp_path).exists()
+        store.ensure(NUMBERS, write_numbers, tmp_path)
+    assert not store.folder(NUMBERS, tmp_path).exists()
     monkeypatch.undo()
-    assert set(runs.ensure(NUMBERS, never, tmp_path).manifest["files"]) == {"numbers.txt"}
+    assert set(store.ensure(NUMBERS, never, tmp_path).manifest["files"]) == {"numbers.txt"}
 
 
 SHARED = """
     import os, sys, time
     from pathlib import Path
-    from studylib import runs
-    stage, root = runs.Stage("shared", "trivial", {}, {}, ()), Path(sys.argv[1])
+    from studylib.store import store
+    stage, root = store.Stage("shared", "trivial", {}, {}, ()), Path(sys.argv[1])
 
     def make(name, path):
         time.sleep(0.2)
@@ -242,8 +206,8 @@ SHARED = """
 
     def say(line): ...
 
-    while not runs.folder(stage, root).exists():
-        runs.ensure(stage, do, root, say, wait=False) or runs.help_with(stage, do, root, say) or time.sleep(0.05)
+    while not store.folder(stage, root).exists():
+        store.ensure(stage, do, root, say, wait=False) or store.help_with(stage, do, root, say) or time.sleep(0.05)
 """
 
 
@@ -260,34 +224,34 @@ def test_idle_process_makes_parts_of_a_stage_that_another_owns(tmp_path):
 
 HOLES = """
 import time
-from studylib import provenance
+from studylib.store import machine
 
-provenance.give_back_memory(every=0.05)
+machine.give_back_memory(every=0.05)
 blocks = [bytes([1]) * 100_000 for _ in range(3000)]
-held, survivor = provenance.peak_memory_gib(), blocks.pop()
+held, survivor = machine.peak_memory_gib(), blocks.pop()
 del blocks
 time.sleep(1)
 open("/proc/self/clear_refs", "w").write("5")  # the peak starts anew, without any trimming of ours
-print(held - provenance.peak_memory_gib())
+print(held - machine.peak_memory_gib())
 """
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="resident memory is read from /proc")
 def test_a_worker_gives_back_what_it_freed_while_it_works():
     command = [sys.executable, "-c", HOLES]
-    told = subprocess.run(command, cwd=provenance.ROOT, capture_output=True, text=True, check=True).stdout
+    told = subprocess.run(command, cwd=machine.ROOT, capture_output=True, text=True, check=True).stdout
     assert float(told) > 0.2
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="resident memory is read from /proc")
 def test_a_stage_does_not_start_with_what_an_earlier_one_freed():
-    provenance.forget_peak_memory()
-    before = provenance.peak_memory_gib()
+    machine.forget_peak_memory()
+    before = machine.peak_memory_gib()
     # Blocks below malloc's threshold for a mapping of their own, with a survivor above them.
     blocks = [bytes([1]) * 100_000 for _ in range(3000)]
     survivor = blocks.pop()
-    held = provenance.peak_memory_gib()
+    held = machine.peak_memory_gib()
     del blocks
-    provenance.forget_peak_memory()
+    machine.forget_peak_memory()
     assert held - before > 0.2
-    assert held - provenance.peak_memory_gib() > 0.2 and survivor
+    assert held - machine.peak_memory_gib() > 0.2 and survivor

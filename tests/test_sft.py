@@ -4,10 +4,10 @@ import pytest
 import torch
 from training import Killed, build_rows, kill_after, same, weights
 
+from studylib.engine.models import freeze_vision, load_model, load_processor
+from studylib.engine.prompts import encode
 from studylib.errors import StudyError
-from studylib.models import freeze_vision, load_model, load_processor
-from studylib.params import Lora, Sft
-from studylib.prompts import encode
+from studylib.params.schema import Lora, Sft
 from studylib.train.encode import at_places, forward_inputs, pack
 from studylib.train.sft import (
     LengthGrouped,

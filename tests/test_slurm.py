@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from studylib import runs, slurm
 from studylib.errors import StudyError
-from studylib.params import load_params
-from studylib.runs import Stage
+from studylib.params.load import load_params
+from studylib.store import store
+from studylib.store.identity import Stage
+from studylib.study import slurm
 
 DATA = Stage("data", "questions", {}, {}, ())
 ARMS = {name: Stage(name, "grpo", {}, {"data": DATA}, (), 1) for name in ("rl", "rl_beta0")}
@@ -101,12 +102,12 @@ def test_without_slurm_the_scripts_are_written_and_the_reader_told(tmp_path, mon
     with pytest.raises(StudyError, match="no sbatch here. 4 scripts for it are in .*: data, rl.s1, rl_beta0.s1, both"):
         slurm.run([LAST], params(), tmp_path / "runs", command)
     assert (tmp_path / "runs/.work/slurm/rl.s1.sh").exists()
-    assert not runs.folder(LAST, tmp_path / "runs").exists()
+    assert not store.folder(LAST, tmp_path / "runs").exists()
 
 
 def test_a_stage_of_another_seed_is_asked_for_by_that_seed():
     from studylib.__main__ import _one_stage
-    from studylib.study import Study
+    from studylib.study.notebook import Study
 
     study = Study("mini", 2)
     author = study.stage("eureka")

@@ -11,13 +11,13 @@ from concurrent.futures import ThreadPoolExecutor
 import pandas as pd
 import pytest
 
-from studylib import runs
-from studylib.chapters import chapters
 from studylib.errors import StudyError
-from studylib.locks import exclusive
-from studylib.provenance import ROOT
-from studylib.reference import _difference
-from studylib.study import Study
+from studylib.paths import ROOT
+from studylib.store import store
+from studylib.store.store import exclusive
+from studylib.study.chapters import chapters
+from studylib.study.notebook import Study
+from studylib.study.reference import _difference
 
 KILLED = "sft_careful.grades"  # trains, validates, samples and grades
 
@@ -65,7 +65,7 @@ def test_manifests_tell_what_ran(study):
 
 
 def test_chosen_checkpoints_are_whole_models(study):
-    from studylib.models import load_model, load_processor
+    from studylib.engine.models import load_model, load_processor
 
     for arm in study.params.arms:
         load_processor(study.model(arm))
@@ -116,7 +116,7 @@ def test_killed_study_goes_on_and_ends_with_the_same_tables(smoke, study, tmp_pa
     assert done.returncode == 0, done.stdout + done.stderr
     assert "traces.careful: starts" not in done.stdout  # published before the kill
     for name, file in [("sft_careful.responses", "responses.parquet"), (KILLED, "grades.parquet")]:
-        again = pd.read_parquet(runs.folder(study.plan[name], tmp_path / "smoke") / file)
+        again = pd.read_parquet(store.folder(study.plan[name], tmp_path / "smoke") / file)
         pd.testing.assert_frame_equal(again, study.table(name, file))
 
 
@@ -141,7 +141,7 @@ def test_damaged_run_stops_the_study_in_one_sentence(smoke, study):
 
 
 def test_reading_without_a_reference_is_one_sentence(tmp_path, monkeypatch):
-    monkeypatch.setattr("studylib.study.reference_root", lambda scale: tmp_path)
+    monkeypatch.setattr("studylib.study.notebook.reference_root", lambda scale: tmp_path)
     monkeypatch.setenv("STUDY_READ", "1")
     with pytest.raises(StudyError, match="outputs/smoke holds no rl of seed 1: make reference SCALE=smoke"):
         Study("smoke").get("rl")

@@ -6,9 +6,9 @@ from synthetic import arm_scores
 
 from studylib.analysis import difficulty, synergy
 from studylib.analysis.checkpoints import checkpoint_scores
+from studylib.analysis.printed import published_gains
 from studylib.analysis.verdicts import claims_of, contrasts_for, judge
 from studylib.figures import synergy as figures
-from studylib.published import published_gains
 
 STAMP = "scale smoke, seed 1, plan abc"
 PARENTS = ["sft_eureka", "rl"]

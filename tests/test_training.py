@@ -6,12 +6,14 @@ import pandas as pd
 import pytest
 from datasets import Dataset
 
-from studylib import training
-from studylib.artefacts import load_rows, save_rows
 from studylib.errors import StudyError
-from studylib.params import load_params
-from studylib.runs import Run, Stage
-from studylib.work import Work
+from studylib.params.load import load_params
+from studylib.stages import merge as merge_stage
+from studylib.stages import mix
+from studylib.stages.train import progressive
+from studylib.store.files import load_rows, save_rows
+from studylib.store.identity import Stage
+from studylib.store.store import Run, Work
 
 QUERIES = ["q0", "q1", "q2"]
 
@@ -47,7 +49,7 @@ def test_mixed_rows_are_all_correct_answers_and_where_none_is_every_correct_trac
     traces = answered(tmp_path / "eureka", {"q0": ["correct"], "q1": ["correct", "wrong", "correct"], "q2": ["wrong"]})
     inputs = {"questions": queries(tmp_path / "q"), "responses": told, "grades": told}
     made = work(tmp_path, "mix", inputs | {"traces": traces, "trace_grades": traces})
-    training.mix(made, None)
+    mix.mix(made, None)
     mixed = load_rows(Run(made.path, {}))
     assert mixed["trace"][:] == ["rl q0 0", "rl q0 1", "eureka q1 0", "eureka q1 2"]
     assert mixed["id"][:] == ["q0", "q0", "q1", "q1"] and mixed["source"][:] == ["rl", "rl", "trace", "trace"]
@@ -58,7 +60,7 @@ def test_a_mix_of_nothing_is_one_sentence(tmp_path):
     none = answered(tmp_path / "rl", {name: ["wrong"] for name in QUERIES})
     inputs = dict.fromkeys(("responses", "grades", "traces", "trace_grades"), none)
     with pytest.raises(StudyError, match="Neither the RL model nor the traces"):
-        training.mix(work(tmp_path, "mix", inputs | {"questions": queries(tmp_path / "q")}), None)
+        mix.mix(work(tmp_path, "mix", inputs | {"questions": queries(tmp_path / "q")}), None)
 
 
 def test_progressive_gets_the_pass_rate_of_the_base_and_the_traces(tmp_path, monkeypatch):
@@ -76,7 +78,7 @@ def test_progressive_gets_the_pass_rate_of_the_base_and_the_traces(tmp_path, mon
     traces = ["<think>Two. Three.</think>5", "<think>Four. Five.</think>9", "<think>2+3=5.</think>5"]
     data = queries(tmp_path / "q", trace=traces)
     made = work(tmp_path, "progressive", {"data": data, "grades": grades}, asked)
-    training.progressive(made, params)
+    progressive(made, params)
     assert [(row["pass_rate"], row["trace"]) for row in seen["rows"]] == list(zip([0.0, 0.5, 0.0], traces, strict=True))
     assert seen["weight"] == 0.2 and seen["until"] == 0.6 and seen["config"] == stage.rl
     assert made.facts == {"hard": 2, "hard_with_prefix": 1}  # a thought of one sentence has no beginning to give
@@ -99,9 +101,9 @@ def test_the_merged_grid_is_of_the_chosen_parents_and_goes_on_where_it_was_cut_o
         (inputs[role].path / "selection.json").write_text(json.dumps({"checkpoint": name}))
     asked = params.merging.model_dump() | {"methods": ["linear", "ties"], "shares": [0.25, 0.5]}
     with pytest.raises(KeyboardInterrupt):
-        training.merging(work(tmp_path, "merging", inputs, {"merging": asked}), params)
+        merge_stage.merging(work(tmp_path, "merging", inputs, {"merging": asked}), params)
     made = work(tmp_path, "merging", inputs, {"merging": asked})
-    training.merging(made, params)
+    merge_stage.merging(made, params)
     assert seen[0] == ("epoch-4", "step-20", "linear", 0.25, 0.5)
     assert [s[2:4] for s in seen[1:]] == [("linear", 0.5), ("linear", 0.5), ("ties", 0.25), ("ties", 0.5)]
     grid = ["linear-0.25", "linear-0.5", "ties-0.25", "ties-0.5"]

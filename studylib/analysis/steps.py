@@ -7,7 +7,7 @@ import pandas as pd
 from studylib.analysis.difficulty import ALL, POINTS
 from studylib.analysis.scores import question_rates
 from studylib.analysis.stats import estimates_by
-from studylib.world.teachers import STATEMENT, check_steps
+from studylib.world.checker import STATEMENT, check_steps
 
 
 def steps_right(scores: pd.DataFrame, questions: pd.DataFrame) -> pd.Series:

@@ -5,9 +5,9 @@ import re
 import pandas as pd
 
 from studylib.analysis.difficulty import ALL, POINTS
+from studylib.analysis.printed import paper_name
 from studylib.analysis.scores import question_rates
 from studylib.analysis.stats import estimates_by
-from studylib.published import paper_name
 
 # Table 5 of the paper, then a wider list from its section 2.3.
 PAPER_WORDS = ("wait", "check", "mistake", "alternative", "however")

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from studylib.analysis.checkpoints import with_problems
-from studylib.analysis.difficulty import ALL, LEVELS, POINTS
+from studylib.analysis.difficulty import ALL, LEVELS, POINTS, contrast
 from studylib.analysis.scores import question_rates
 from studylib.analysis.stats import bootstrap_mean, estimates_by, holm, paired_differences, two_sided_p
 
@@ -67,3 +67,14 @@ def _rates(merged: pd.DataFrame, questions: pd.DataFrame, value: str = "correct"
         rates.append(question_rates(group, value).assign(merge=merge, share=share))
     table = pd.concat(rates, ignore_index=True)
     return table.assign(value=table["value"] * (POINTS if value == "correct" else 1))
+
+
+PARENTS = ("sft_eureka", "rl")
+
+
+def against_parents(scores: pd.DataFrame, levels: pd.DataFrame, measure: str = "accuracy") -> pd.DataFrame:
+    """Paired contrasts (difficulty.contrast) of every arm but the base's and the parents against either parent."""
+    arms = dict(list(scores.groupby("arm", sort=False)))
+    combinations = [arm for arm in arms if arm not in PARENTS and not arm.startswith("base")]
+    tables = [contrast(arms[arm], arms[parent], levels, parent, measure) for arm in combinations for parent in PARENTS]
+    return pd.concat(tables, ignore_index=True)

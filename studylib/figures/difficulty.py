@@ -5,6 +5,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from studylib.analysis.difficulty import ALL, LEVELS, SIXTEENTHS, level_counts
+from studylib.analysis.printed import in_paper_order, paper_name
 from studylib.figures.palette import (
     FAINT,
     LEVEL_COLOURS,
@@ -15,7 +16,6 @@ from studylib.figures.palette import (
     marker_of,
     name_of,
 )
-from studylib.published import in_paper_order, paper_name
 
 COLUMNS = 2
 

@@ -5,6 +5,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from studylib.analysis.difficulty import ALL, LEVELS
+from studylib.analysis.printed import paper_name
 from studylib.analysis.verdicts import NON_INFERIORITY_MARGIN
 from studylib.figures.difficulty import panel_grid, panel_order
 from studylib.figures.palette import (
@@ -18,7 +19,6 @@ from studylib.figures.palette import (
     marker_of,
     name_of,
 )
-from studylib.published import paper_name
 
 WHOSE = ("ours", "paper (7B)")
 # Name, marker, dash, colour and shift along the axis of each merge method.

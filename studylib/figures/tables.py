@@ -6,9 +6,9 @@ import pandas as pd
 from IPython.display import HTML
 
 from studylib.analysis.difficulty import ALL
+from studylib.analysis.printed import in_paper_order, paper_name
 from studylib.errors import StudyError
 from studylib.figures.palette import in_order, name_of
-from studylib.published import in_paper_order, paper_name
 
 MARKS = {"holds": "✔ holds", "fails": "✘ fails", "undecided": "? undecided"}
 

@@ -4,7 +4,7 @@ import warnings
 
 from transformers.utils import logging
 
-from studylib.models import mend_torchvision
+from studylib.engine.models import mend_torchvision
 
 mend_torchvision()  # TRL imports torchvision
 warnings.filterwarnings("ignore", message="TRL currently supports vLLM versions")  # none is used

@@ -18,8 +18,8 @@ from torch.nn.utils.rnn import pad_sequence
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 from transformers.models.qwen2_vl.image_processing_qwen2_vl import smart_resize
 
+from studylib.engine.prompts import render
 from studylib.errors import StudyError
-from studylib.prompts import render
 from studylib.train.rows import picture_sizes, without_pictures
 
 CACHE_BYTES = 2**30  # image features kept in memory, those used last; others are computed again
@@ -57,7 +57,7 @@ class Prompts:
     def __init__(self, model, processor, rows: Sequence[dict], instruct: bool = True):
         self.base = language_base(model)
         if any(p.requires_grad for p in self.base.model.visual.parameters()):
-            raise StudyError("The vision tower is trainable: call studylib.models.freeze_vision(model) first.")
+            raise StudyError("The vision tower is trainable: call studylib.engine.models.freeze_vision(model) first.")
         self.processor, self.rows = processor, rows
         self.visual = _own_tower(self.base.model.visual)
         self.grids = [grids(processor, sizes) for sizes in picture_sizes(rows)]

@@ -15,8 +15,8 @@ from datasets import Dataset
 from trl import GRPOConfig, GRPOTrainer
 from trl.trainer.utils import split_tensor_dict
 
-from studylib.models import add_lora, freeze_vision, load_model, load_processor, never_sampled
-from studylib.params import Rl
+from studylib.engine.models import add_lora, freeze_vision, load_model, load_processor, never_sampled
+from studylib.params.schema import Rl
 from studylib.train import loop
 from studylib.train.encode import (
     Prompt,

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-from studylib.params import Rl
+from studylib.params.schema import Rl
 from studylib.train import loop
 from studylib.train.encode import targets
 from studylib.train.grpo import RolloutTrainer, train_grpo

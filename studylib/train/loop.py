@@ -16,8 +16,8 @@ from safetensors.torch import load_file
 from torch.distributed.tensor import DTensor
 from transformers import PrinterCallback, Trainer, TrainerCallback
 
+from studylib.engine.models import load_model
 from studylib.errors import StudyError
-from studylib.models import load_model
 from studylib.train.encode import language_base
 from studylib.train.sharding import float_outputs
 

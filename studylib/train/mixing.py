@@ -1,4 +1,4 @@
-"""Data mixing (paper section 3): the RL model's correct answers, and traces where it has none."""
+"""Training data from answers: data mixing (paper section 3) and the distilled set, Eureka-Distill (paper 2.1)."""
 
 from __future__ import annotations
 
@@ -24,3 +24,17 @@ def mix(
         told = told or traces.get(row["id"], [])
         mixed += [{**row, "trace": text, "source": source} for text in told]
     return mixed
+
+
+def shortest_correct(rows: Sequence[dict], completions: Sequence[Sequence], grades: Sequence[Sequence]) -> list[dict]:
+    """Rows with "trace" set to their shortest correct completion, in row order; one without is left out.
+
+    completions[i], grades[i]: the samples of row i (`.text`, `.tokens`) and their grades (`.outcome`). Of
+    equally short ones the first sampled is kept.
+    """
+    kept = []
+    for row, samples, outcomes in zip(rows, completions, grades, strict=True):
+        correct = [s for s, g in zip(samples, outcomes, strict=True) if g.outcome == "correct"]
+        if correct:
+            kept.append({**row, "trace": min(correct, key=lambda sample: sample.tokens).text})
+    return kept

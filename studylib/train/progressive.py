@@ -19,7 +19,7 @@ from pathlib import Path
 import torch
 
 from studylib.errors import StudyError
-from studylib.params import Rl
+from studylib.params.schema import Rl
 from studylib.train import loop
 from studylib.train.encode import Prompt, Target, targets
 from studylib.train.grpo import RolloutTrainer, train_grpo

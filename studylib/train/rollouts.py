@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import torch
 from torch.nn.utils.rnn import pad_sequence
 
+from studylib.engine.generate import Sampling, decode
+from studylib.engine.prompts import encode
 from studylib.errors import StudyError
-from studylib.generate import Sampling, decode
-from studylib.params import Rl
-from studylib.prompts import encode
+from studylib.params.schema import Rl
 from studylib.train import loop
 
 

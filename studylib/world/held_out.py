@@ -6,13 +6,15 @@ import random
 
 from studylib.world.scenes import GRID, PAINTS, SHAPES
 from studylib.world.tasks import (
+    Hop,
     Op,
     Task,
-    leap_of,
+    counts_by,
     line_of,
     near_choices,
     never_negative,
     new_style,
+    only_extreme,
     reading_ops,
     total_of,
 )
@@ -30,7 +32,7 @@ def coins(rng: random.Random, n: int) -> Task:
     ops = reading_ops(cells, "+")
     text = rng.choice(["How much money is this?", "What are the coins worth together?"])
     scene, total = {"figure": "coins", "style": new_style(rng), "cells": cells}, total_of(ops)
-    return Task("coins", n, scene, text, ops, str(total), leap_of(ops), choices=near_choices(rng, total))
+    return Task("coins", n, scene, text, ops, str(total), choices=near_choices(rng, total))
 
 
 def scales(rng: random.Random, n: int) -> Task:
@@ -46,30 +48,47 @@ def scales(rng: random.Random, n: int) -> Task:
             break
     text = rng.choice(["How much heavier is the left side?", "How much more weighs the left side than the right?"])
     scene, total = {"figure": "scales", "style": new_style(rng), "cells": cells}, total_of(ops)
-    return Task("scales", n, scene, text, ops, str(total), leap_of(ops), choices=near_choices(rng, total))
+    return Task("scales", n, scene, text, ops, str(total), choices=near_choices(rng, total))
 
 
-def clock(rng: random.Random, n: int) -> Task:
-    """Read the time (n = 1), or add minutes to it without (2) and with (3) a carry to the next hour."""
-    hour, minute = rng.randint(1, 12), 5 * rng.randint(0, 11)
-    later = 0
-    while n > 1:
-        minute, later = 5 * rng.randint(0, 11), 5 * rng.randint(2, 11)
-        if (minute + later >= 60) == (n == 3):
+def most_coins(rng: random.Random, n: int) -> Task:
+    """Two hops: which coin is there most often, then what these coins are worth together."""
+    pick = None
+    while pick is None:
+        values = rng.sample([1, 2, 5, 10, 20], rng.randint(2, min(4, max(2, n // 2))))
+        cells = {str(c): ["black", "coin", rng.choice(values)] for c in _cells(rng, n)}
+        parts = counts_by(cells, lambda look: f"coin {look[2]}")
+        pick = only_extreme({name: sum(rows) for name, rows in parts.items()}, "most") if len(parts) > 1 else None
+    ops = [[op for op in line if f"coin {op[1]}" == pick] for line in reading_ops(cells, "+")]
+    text = rng.choice(
+        [
+            "What are the coins that are there most often worth together?",
+            "Which coin is there most often? What are these coins worth?",
+        ]
+    )
+    names = [f"coin {value}" for value in (1, 2, 5, 10, 20)]
+    hop: Hop = {"sort": "count", "want": "most", "parts": {c: parts[c] for c in names if c in parts}, "pick": pick}
+    scene, total = {"figure": "coins", "style": new_style(rng), "cells": cells}, total_of(ops)
+    return Task("most coins", n, scene, text, ops, str(total), choices=near_choices(rng, total), hop=hop)
+
+
+def heavier(rng: random.Random, n: int) -> Task:
+    """Two hops: which side of the scales is heavier, then by how much."""
+    while True:
+        left = rng.randint(1, n - 1)
+        spots = rng.sample([0, 1, 4, 5, 8, 9], min(left, 6)) + rng.sample([2, 3, 6, 7, 10, 11], min(n - left, 6))
+        cells = {str(c): ["left" if c % 4 < 2 else "right", "weight", rng.randint(1, 9)] for c in sorted(spots)}
+        parts = {side: [v for own, _, v in cells.values() if own == side] for side in ("left", "right")}
+        pick = only_extreme({side: sum(values) for side, values in parts.items()}, "most")
+        ops: list[list[Op]] = [[] for _ in range(GRID)]
+        for cell, (side, _, number) in cells.items():
+            ops[line_of(int(cell))].append(("+" if side == pick else "-", number))
+        if pick and never_negative(ops):
             break
-    ops: list[Op] = [("+", minute)] + ([("+", later)] if later else [])
-    end_hour, end = hour, minute + later
-    if end >= 60:
-        ops.append(("-", 60))
-        end_hour, end = hour % 12 + 1, end - 60
-    value = f"{end_hour}:{end:02d}"
-    others = {f"{h}:{m % 60:02d}" for h in (end_hour, end_hour % 12 + 1) for m in (end, end + 5, end + 55, end + 30)}
-    choices = rng.sample(sorted(others - {value}), 3) + [value]
-    rng.shuffle(choices)
-    text = f"What time will the clock show in {later} minutes?" if later else "What time does the clock show?"
-    scene = {"figure": "clock", "style": new_style(rng), "cells": {}, "clock": [hour, minute]}
-    leap = f"{hour}:{minute:02d}" + (f"+{later}" if later else "")
-    return Task("clock", n, scene, text, [ops], value, leap, choices=choices)
+    text = rng.choice(["Which side is heavier, and by how much?", "How much heavier is the heavier side?"])
+    hop: Hop = {"sort": "total", "want": "most", "parts": parts, "pick": pick}
+    scene, total = {"figure": "scales", "style": new_style(rng), "cells": cells}, total_of(ops)
+    return Task("heavier", n, scene, text, ops, str(total), choices=near_choices(rng, total), hop=hop)
 
 
 def tubes(rng: random.Random, n: int, ask: str) -> Task:
@@ -88,7 +107,7 @@ def tubes(rng: random.Random, n: int, ask: str) -> Task:
         text = f"How much warmer is the {colours[one]} tube than the {colours[two]} tube?"
     shown = list(map(list, zip(colours, heights, strict=True)))
     scene, total = {"figure": "tubes", "style": new_style(rng), "cells": {}, "bars": shown}, total_of(ops)
-    return Task(f"tubes {ask}", n, scene, text, ops, str(total), leap_of(ops), choices=near_choices(rng, total, 10))
+    return Task(f"tubes {ask}", n, scene, text, ops, str(total), choices=near_choices(rng, total, 10))
 
 
 # MiniStar: perception that no text gives away
@@ -113,31 +132,41 @@ def count(rng: random.Random, n: int, by: str) -> Task:
     what = {"colour": f"{colour} shapes", "shape": f"{shape}s", "both": f"{colour} {shape}s"}[by]
     text = rng.choice([f"How many {what} are there?", f"Count the {what}. How many do you see?"])
     scene = {"figure": "shapes", "style": new_style(rng), "cells": {str(c): cells[c] for c in sorted(cells)}}
-    return Task(f"count {by}", n, scene, text, ops, str(n), "count", choices=near_choices(rng, n))
+    return Task(f"count {by}", n, scene, text, ops, str(n), choices=near_choices(rng, n))
 
 
-def find(rng: random.Random, n: int, odd: bool) -> Task:
-    """The row of one shape among `n`: a named one, or the only one that differs from all others."""
-    spots = rng.sample(range(16), n)
-    colour, shape = rng.choice(PAINTS), rng.choice(SHAPES)
-    cells = {}
-    for i, cell in enumerate(spots):
-        if odd:
-            cells[cell] = [colour, shape, None]
-            if i == 0:
-                new_colour = rng.random() < 0.5
-                c = rng.choice([p for p in PAINTS if p != colour]) if new_colour else colour
-                s = shape if new_colour else rng.choice([p for p in SHAPES if p != shape])
-                cells[cell] = [c, s, None]
-        else:
-            while True:
-                look = [rng.choice(PAINTS), rng.choice(SHAPES)] if i else [colour, shape]
-                if i == 0 or look != [colour, shape]:
-                    break
-            cells[cell] = [*look, None]
-    row = line_of(spots[0])
-    ops: list[list[Op]] = [[("!", 0)] if r == row else [] for r in range(GRID)]
-    text = "Which row holds the odd one out?" if odd else f"Which row holds the {colour} {shape}?"
+def _shapes(rng: random.Random, spots: list[int], colours: list[str], forms: list[str]) -> dict[str, list]:
+    return {str(c): [rng.choice(colours), rng.choice(forms), None] for c in sorted(spots)}
+
+
+def extreme_count(rng: random.Random, n: int, want: str) -> Task:
+    """Two hops: which colour is there most (least) often, then how many shapes have it; `n` shapes in all."""
+    pick = None
+    while pick is None:
+        colours = rng.sample(PAINTS, rng.randint(2, min(5, max(2, n // 2))))
+        cells = _shapes(rng, rng.sample(range(16), n), colours, SHAPES)
+        parts = counts_by(cells, lambda look: look[0])
+        pick = only_extreme({name: sum(rows) for name, rows in parts.items()}, want) if len(parts) > 1 else None
+    ops: list[list[Op]] = [[("+", 1)] * count for count in parts[pick]]
+    text = rng.choice([
+        f"How many shapes have the colour that is there {want} often?",
+        f"Which colour is there {want} often? How many shapes have it?",
+    ])  # fmt: skip
+    hop: Hop = {"sort": "count", "want": want, "parts": {c: parts[c] for c in PAINTS if c in parts}, "pick": pick}
+    scene, total = {"figure": "shapes", "style": new_style(rng), "cells": cells}, sum(parts[pick])
+    return Task(f"{want} shapes", n, scene, text, ops, str(total), choices=near_choices(rng, total), hop=hop)
+
+
+def row_with_most(rng: random.Random, n: int) -> Task:
+    """Which row has the most shapes of one form, `n` shapes in all."""
+    pick = None
+    while pick is None:
+        shape, spots = rng.choice(SHAPES), rng.sample(range(16), n)
+        cells = _shapes(rng, spots, PAINTS, [shape, rng.choice([s for s in SHAPES if s != shape])])
+        counts = [sum(line_of(int(c)) == row and look[1] == shape for c, look in cells.items()) for row in range(GRID)]
+        pick = only_extreme({f"row {row + 1}": count for row, count in enumerate(counts)}, "most")
+    ops: list[list[Op]] = [[(">", count)] for count in counts]
+    text = rng.choice([f"Which row has the most {shape}s?", f"In which row are the most {shape}s?"])
     choices = [f"row {r}" for r in rng.sample(range(1, GRID + 1), GRID)]
-    scene = {"figure": "shapes", "style": new_style(rng), "cells": {str(c): cells[c] for c in sorted(cells)}}
-    return Task("odd" if odd else "find", n, scene, text, ops, f"row {row + 1}", "look", choices=choices)
+    scene = {"figure": "shapes", "style": new_style(rng), "cells": cells}
+    return Task("row with most", n, scene, text, ops, pick, choices=choices)

@@ -11,7 +11,7 @@ from typing import Any
 
 from studylib.world.benchmarks import KINDS
 from studylib.world.scenes import draw
-from studylib.world.tasks import Task, told, with_choices
+from studylib.world.tasks import Task, in_words, with_choices
 from studylib.world.teachers import answer, short
 
 SPLITS = [
@@ -21,67 +21,38 @@ SPLITS = [
 ]  # in the order in which they are drawn: test never depends on the others
 VERSIONS = {"MiniVerse": ["text-rich", "text-lite", "vision-only"]}
 
-# How often each kind and size (benchmarks.KINDS) is asked. Weighed on fresh scenes so that the base's pass rates fill
-# all five levels of every benchmark, then frozen, as the digests of the test questions at mini show.
-MIX: dict[str, dict[str, list[float]]] = {
-    "MiniVision": {
-        "sum": [0.2, 0.2, 0.2, 0.5, 1.4, 2.2, 2.1, 2.1, 1.0, 1.1],
-        "signed": [0.2, 0.2, 1.1, 1.7, 1.3, 1.4, 0.2],
-    },
-    "MiniVerse": {
-        "triangle": [0.2],
-        "line": [0.2, 1.4, 0.3],
-        "point": [0.2, 0.3, 3.7],
-        "perimeter": [0.2, 1.4, 3.7, 0.2, 0.3],
-    },
-    "MiniVista": {
-        "bars total": [0.3, 0.3, 0.6],
-        "bars difference": [0.3, 0.3, 0.3],
-        "highest": [1.7, 1.7],
-        "table total": [0.3, 2.5, 2.3],
-        "table difference": [1.1],
-    },
-    "MiniMMMU": {
-        "coins": [0.2, 0.2, 0.2, 1.0, 3.3, 3.4, 1.7, 3.8],
-        "scales": [0.2, 0.2, 0.5, 0.5, 2.3, 1.3],
-        "clock": [0.8, 0.6, 1.7],
-        "tubes total": [0.2, 0.2, 0.2],
-        "tubes difference": [0.2, 0.2, 0.2],
-    },
-    "MiniStar": {
-        "count colour": [0.2, 0.2, 0.2, 1.0, 0.2, 2.4, 6.2, 0.2, 3.1, 0.2],
-        "count shape": [0.2, 0.2, 1.8, 0.2, 0.6, 1.5, 6.2, 0.5, 1.9, 0.2],
-        "count both": [0.2, 0.2, 0.3, 0.2, 0.2, 0.2, 0.2, 0.2],
-        "find": [0.2, 0.2, 1.3],
-        "odd": [0.2, 0.2, 2.9],
-    },
-}
+# How often each kind and size (benchmarks.KINDS) is asked; 1 where nothing is said.
+MIX: dict[str, dict[str, list[float]]] = {}
 TEST_DIGESTS = {
-    "MiniVision": "095407bc2ed996ce",
-    "MiniVerse": "bed8a82303848f1a",
-    "MiniVista": "cff04b76d6a990b3",
-    "MiniMMMU": "ed50e0aadc03b27e",
-    "MiniStar": "a00cef7fadca3ca7",
+    "MiniVision": "b0aaf49db4c29658",
+    "MiniVerse": "178b95c547b3ff42",
+    "MiniVista": "e2e1b6a3bbb38698",
+    "MiniMMMU": "4338dc6987b36c7f",
+    "MiniStar": "80e8b09948efdc16",
 }
 
 
 def draw_task(benchmark: str, rng: random.Random) -> Task:
     kinds = KINDS[benchmark]
-    options = [(kind, n, w) for kind, ws in MIX[benchmark].items() for n, w in zip(kinds[kind][1], ws, strict=True)]
-    kind, n, _ = rng.choices(options, [w for _, _, w in options])[0]
-    return kinds[kind][0](rng, n)
+    options = [(kind, i) for kind, (_, sizes) in kinds.items() for i in range(len(sizes))]
+    weights = [MIX.get(benchmark, {}).get(kind, [1] * 99)[i] for kind, i in options]
+    kind, i = rng.choices(options, weights)[0]
+    make, sizes = kinds[kind]
+    return make(rng, sizes[i])
 
 
 def _shown(task: Task) -> str:
     """What makes two questions the same: the scene without its style, and what is asked of it."""
     facts = {key: value for key, value in task.scene.items() if key not in ("style", "strokes")}
-    return json.dumps([facts, task.kind, task.leap, task.value], sort_keys=True)
+    return json.dumps([facts, task.kind, task.ops, task.value], sort_keys=True)
 
 
 def question_text(task: Task) -> str:
     """The question as its version puts it; "vision-only" leaves even the kind of figure to the picture."""
     if task.version == "vision-only":
-        return "Perimeter?" if task.kind == "perimeter" else "Find x."
+        if task.kind == "side":
+            return f"Perimeter {task.start}. Find x."
+        return {"perimeter": "Perimeter?"}.get(task.kind, f"{task.kind.capitalize()}?" if task.hop else "Find x.")
     given = task.given if task.version == "text-rich" else ""
     return with_choices(f"{given} {task.question}".strip(), task.choices)
 
@@ -105,7 +76,7 @@ def row(benchmark: str, split: str, number: int, problem: str, task: Task) -> di
         "precision": None,
         "unit": None,
         "images": [draw(task.scene)],
-        "telling": f"{told(task)} {whole}" if trained else "",
+        "telling": f"{in_words(task)} {whole}" if trained else "",
         "solution": short(task),
         "scene": json.dumps(dataclasses.asdict(task)),
         "level": "",
@@ -139,8 +110,8 @@ def benchmark_rows(benchmark: str, sizes: dict[str, int], seed: int, wanted: str
 
 def digest(rows: list[dict[str, Any]]) -> str:
     """A hash, 16 digits long, of what the questions show and ask; pictures count by their pixels."""
-    told_all = hashlib.sha256()
+    content = hashlib.sha256()
     for question in rows:
-        told_all.update(question["question"].encode() + question["answer"].encode())
-        told_all.update(b"".join(image.tobytes() for image in question["images"]))
-    return told_all.hexdigest()[:16]
+        content.update(question["question"].encode() + question["answer"].encode())
+        content.update(b"".join(image.tobytes() for image in question["images"]))
+    return content.hexdigest()[:16]

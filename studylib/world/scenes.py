@@ -1,7 +1,7 @@
 """Scenes: what a mini-world picture shows, how it is told in words, and how it is drawn.
 
 A scene lives on a 4 x 4 grid of 28 px cells, so that a cell is one image token of the model. `cells` maps a cell
-(0..15, row by row) to `[colour, glyph, number]`; `bars` (one a column) and `clock` hold what spans several cells.
+(0..15, row by row) to `[colour, glyph, number]`; `bars`, one per column, span several cells.
 The picture is a pure function of the scene: its `style` seeds fonts, shades and positions.
 """
 
@@ -61,17 +61,14 @@ def item(cell: list) -> str:
 
 def lines(scene: Scene) -> list[tuple[str, list[str]]]:
     """The scene in words, line by line, in reading order: `("row 1", ["red 3", "blue 4"])`."""
-    if "clock" in scene:
-        hour, minute = scene["clock"]
-        return [("clock", [str(hour), f"{minute:02d}"])]
     if "bars" in scene:
         noun = "tube" if scene["figure"] == "tubes" else "bar"
         return [(f"{noun} {i + 1}", [f"{colour} {height}"]) for i, (colour, height) in enumerate(scene["bars"])]
-    told = []
+    rows = []
     for row in range(GRID):
         cells = [scene["cells"].get(str(row * GRID + column)) for column in range(GRID)]
-        told.append((f"row {row + 1}", [item(cell) for cell in cells if cell]))
-    return told
+        rows.append((f"row {row + 1}", [item(cell) for cell in cells if cell]))
+    return rows
 
 
 def reading(label: str, items: list[str]) -> str:
@@ -122,21 +119,6 @@ def _draw_bars(draw, rng: random.Random, scene: Scene) -> None:
             draw.rectangle((x - width, top, x + width, foot - 1), fill=_shade(rng, colour))
 
 
-def _draw_clock(draw, rng: random.Random, scene: Scene) -> None:
-    hour, minute = scene["clock"]
-    x, y, r = SIZE // 2 + rng.randint(-3, 3), SIZE // 2 + rng.randint(-3, 3), rng.randint(46, 50)
-    draw.ellipse((x - r, y - r, x + r, y + r), outline=(40, 40, 40), width=2, fill=(253, 253, 250))
-    font = _font(rng.choice(FONTS), 13)
-    for mark in range(1, 13):
-        a = math.pi * (mark / 6 - 0.5)
-        _write(draw, (x + 0.82 * r * math.cos(a), y + 0.82 * r * math.sin(a)), str(mark), font, (70, 70, 70))
-    dark, bright = _shade(rng, "black"), _shade(rng, rng.choice(["red", "orange"]))
-    hands = ((hour / 12 + minute / 720, 0.45, 6, dark), (minute / 60, 0.7, 3, bright))
-    for turn, length, width, colour in hands:
-        a = math.pi * (turn * 2 - 0.5)
-        draw.line((x, y, x + length * r * math.cos(a), y + length * r * math.sin(a)), fill=colour, width=width)
-
-
 def _draw_backdrop(draw, rng: random.Random, scene: Scene) -> None:
     ink = (120, 120, 120)
     if scene["figure"] == "table" or (scene["figure"] == "grid" and rng.random() < 0.5):
@@ -157,9 +139,7 @@ def draw(scene: Scene) -> Image.Image:
     image = Image.new("RGB", (SIZE, SIZE), paper)
     canvas = ImageDraw.Draw(image)
     name = rng.choice(FONTS)
-    if "clock" in scene:
-        _draw_clock(canvas, rng, scene)
-    elif "bars" in scene:
+    if "bars" in scene:
         _draw_bars(canvas, rng, scene)
     else:
         _draw_backdrop(canvas, rng, scene)

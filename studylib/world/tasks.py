@@ -1,17 +1,32 @@
 """A task: a question about a scene, and how its answer follows from it.
 
-A task holds, for every line of the scene as told in words, the elementary operations that the line calls for:
-`("+", 3)`, `("-", 4)`, `(">", 7)` (a new maximum?), `("!", 0)` (found). The answer is exact by construction.
+A task holds, for every line of the scene as read aloud, the elementary operations of its last pass over the picture:
+`("+", 3)`, `("-", 4)`, `(">", 7)` (a new maximum?), `("<", 7)` (a new minimum?). A question of two hops holds its
+first hop too: what must be known before that pass can begin. The answer is exact by construction.
 """
 
 from __future__ import annotations
 
 import random
 from dataclasses import dataclass, field
+from typing import TypedDict
 
 from studylib.world.scenes import GRID, Scene, lines, reading
 
 Op = tuple[str, int]
+
+
+class Hop(TypedDict):
+    """The first of two hops: which of several candidates has the most or the least.
+
+    sort: "count" (parts: how often a candidate is there in each row), "total" (parts: the numbers of a candidate)
+    or "scan" (parts: the numbers of each line, each of which is a candidate). want: "most" or "least".
+    """
+
+    sort: str
+    want: str
+    parts: dict[str, list[int]]
+    pick: str
 
 
 @dataclass
@@ -22,11 +37,11 @@ class Task:
     question: str
     ops: list[list[Op]]
     value: str
-    leap: str
     start: int = 0
     choices: list[str] = field(default_factory=list)
     given: str = ""
     version: str = ""
+    hop: Hop | None = None
 
     @property
     def letter(self) -> str:
@@ -44,7 +59,7 @@ def line_of(cell: int) -> int:
 def total_of(ops: list[list[Op]], start: int = 0) -> int:
     total = start
     for op, value in (o for line in ops for o in line):
-        total = total + value if op == "+" else total - value if op == "-" else max(total, value)
+        total = total + value if op == "+" else total - value
     return total
 
 
@@ -55,11 +70,6 @@ def never_negative(ops: list[list[Op]]) -> bool:
         if total < 0:
             return False
     return total > 0
-
-
-def leap_of(ops: list[list[Op]], start: int = 0) -> str:
-    text = "".join(f"{op}{value}" for line in ops for op, value in line)
-    return f"{start}{text}" if start else text.removeprefix("+")
 
 
 def near_choices(rng: random.Random, value: int, step: int = 1, least: int = 0) -> list[str]:
@@ -79,10 +89,36 @@ def reading_ops(cells: dict[str, list], op: str) -> list[list[Op]]:
     return ops
 
 
+def only_extreme(values: dict[str, int], want: str) -> str | None:
+    """The candidate with the most (or least); None where two share it."""
+    best = (max if want == "most" else min)(values.values())
+    picks = [name for name, value in values.items() if value == best]
+    return picks[0] if len(picks) == 1 else None
+
+
+def counts_by(cells: dict[str, list], name_of) -> dict[str, list[int]]:
+    """How often each candidate is there in each row; `name_of(cell)` names a cell's candidate."""
+    rows: dict[str, list[int]] = {}
+    for cell, look in cells.items():
+        rows.setdefault(name_of(look), [0] * GRID)[line_of(int(cell))] += 1
+    return rows
+
+
 def with_choices(question: str, choices: list[str]) -> str:
-    return question + "".join(f"\n({letter}) {text}" for letter, text in zip("ABCD", choices, strict=False))
+    """The options stand before their letters, where a model of this size finds a letter by what it has just said."""
+    return question + "".join(f"\n{text} ({letter})" for letter, text in zip("ABCD", choices, strict=False))
 
 
-def told(task: Task) -> str:
-    """The scene in words, for the text-only telling of a question."""
+def in_words(task: Task) -> str:
+    """The scene in words, for the text-only version of a question."""
     return " ".join(reading(label, items) for label, items in lines(task.scene))
+
+
+def steps_needed(task: Task) -> int:
+    """Elementary acts that the answer needs: items read, operations of the pass, and the work of a first hop."""
+    items = [len(items) for _, items in lines(task.scene)]
+    acts = sum(count for count, ops in zip(items, task.ops, strict=True) if ops) + sum(map(len, task.ops))
+    if task.hop is None:
+        return acts
+    work = [len(part) for part in task.hop["parts"].values()]
+    return acts + sum(items) + sum(work)

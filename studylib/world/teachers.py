@@ -1,186 +1,227 @@
-"""Programs that know the scene: the base's short manner, and the two teachers of long chains of thought.
+"""Programs that know the scene: the base's two short ways, and the two teachers of long chains of thought.
 
-`careful` reads the picture, goes step by step, notices and repairs a slip, and checks (the part of s1.1-R1);
-`rambling` is as long, but unchecked and error-prone (the part of s1-Gemini2). `check_steps` scores any trace.
+`short` goes over the picture once, and says the first hop of a two-hop question from a glance. `careful` works that hop
+out, goes over the picture, and checks from below (the part of s1.1-R1); `rambling` is as long, but muses where
+`careful` checks, and goes wrong (the part of s1-Gemini2). `world.checker` scores what a model makes of them.
 """
 
 from __future__ import annotations
 
 import random
-import re
-from collections.abc import Sequence
+from typing import NamedTuple
 
 from studylib.world.scenes import PAINTS, SHAPES, lines, reading
 from studylib.world.tasks import Op, Task
 
-FIRSTS = [
-    ["First", "Next", "Then", "Finally"],
-    ["First", "Second", "Third", "Last"],
-    ["Start with", "Now", "Then", "And"],
-]
 OPENINGS = ["Let me go step by step.", "Okay, let me look closely."]
 CHECKS = ["Wait, let me check.", "Let me check that again."]
+DIFFERENT = "That was not the same."
 MUSINGS = [
     "Hmm, maybe I should look at the colours first.", "Alternatively, I could begin at the bottom.",
     "However, this may not matter.", "Let me consider the whole picture again.", "Perhaps the order is important.",
     "It could also be seen in another way.", "I wonder what the question really means.",
     "But wait, there may be more to it.", "Let me think about what is asked.", "So many things are here.",
 ]  # fmt: skip
+FAR = 99  # where the search for a minimum begins
+
+
+class Trace(NamedTuple):
+    """A teacher's text, and the character spans of its deliberate slips, which no loss may teach."""
+
+    text: str
+    masked: list[list[int]]
 
 
 def operation(op: Op, total: int) -> tuple[str, int]:
-    """One elementary step in words, and the running total after it."""
+    """One elementary step in words, and the running total (for > and < the best so far) after it."""
     sign, value = op
-    if sign == "!":
-        return "found.", total
-    if sign == ">":
-        return (f"{value}>{total}.", value) if value > total else (f"{value}<{total}.", total)
+    if sign in "><":
+        better = value > total if sign == ">" else value < total
+        return f"{value}{'>' if value > total else '<' if value < total else '='}{total}.", value if better else total
     after = total + value if sign == "+" else total - value
     return f"{total}{sign}{value}={after}.", after
 
 
-def line_steps(label: str, items: list[str], ops: list[Op], total: int) -> tuple[list[str], int]:
-    """A line of the scene read aloud, then what follows from it."""
-    steps = [reading(label, items)]
+def operations(ops: list[Op], total: int) -> tuple[list[str], int]:
+    steps = []
     for op in ops:
         step, total = operation(op, total)
         steps.append(step)
     return steps, total
 
 
-def one_pass(task: Task, words: Sequence[str] = ()) -> list[str]:
-    """Every line of the scene in turn, with the running total; each line begins with its word where there are any."""
-    told, total = [], task.start
-    for i, ((label, items), ops) in enumerate(zip(lines(task.scene), task.ops, strict=True)):
-        steps, total = line_steps(label, items, ops, total)
-        told += [f"{words[i]}, {steps[0]}" if words else steps[0], *steps[1:]]
-    return told
+def line_steps(label: str, items: list[str], ops: list[Op], total: int) -> tuple[list[str], int]:
+    """A line of the scene read aloud, then what follows from it."""
+    steps, total = operations(ops, total)
+    return [reading(label, items), *steps], total
+
+
+def what_counts(ops: list[Op]) -> list[str]:
+    """The numbers of a line that the question calls for, with their signs."""
+    return [f"{'-' if sign == '-' else ''}{value}" for sign, value in ops]
+
+
+def one_pass(task: Task, all_items: bool = True, upwards: bool = False) -> list[str]:
+    """Every line of the scene with the running total; or only the lines and numbers that count."""
+    every = list(zip(lines(task.scene), task.ops, strict=True))
+    steps, total = [], task.start
+    for (label, items), ops in reversed(every) if upwards else every:
+        if all_items or ops:
+            more, total = line_steps(label, items if all_items else what_counts(ops), ops, total)
+            steps += more
+    return steps
+
+
+def glance(task: Task) -> list[str]:
+    """The first hop, said without work."""
+    return [f"It is {task.hop['pick']}."] if task.hop else []
+
+
+def count_step(name: str, rows: list[int]) -> str:
+    return f"{name}: {' '.join(map(str, rows))} is {sum(rows)}."
+
+
+def first_hop(task: Task) -> list[str]:
+    """The first hop, worked out: every candidate counted, added up or compared."""
+    hop = task.hop
+    if hop is None:
+        return []
+    if hop["sort"] == "count":
+        steps = [count_step(name, rows) for name, rows in hop["parts"].items()]
+    elif hop["sort"] == "total" and set(hop["parts"]) == {"left", "right"}:
+        steps = []
+        for side, values in hop["parts"].items():
+            steps += line_steps(side, [str(v) for v in values], [("+", v) for v in values], 0)[0]
+    elif hop["sort"] == "total":
+        steps = []
+        for (label, items), values in zip(lines(task.scene), hop["parts"].values(), strict=False):
+            steps += line_steps(label, items, [("+", v) for v in values], 0)[0]
+    else:
+        steps, best = [], 0 if hop["want"] == "most" else FAR
+        sign = ">" if hop["want"] == "most" else "<"
+        for label, items in lines(task.scene):
+            more, best = line_steps(label, items, [(sign, v) for v in hop["parts"].get(label, [])], best)
+            steps += more
+    return [*steps, f"So it is {hop['pick']}."]
 
 
 def conclusion(task: Task) -> str:
-    if task.kind in ("find", "odd"):
-        return f"It is {task.value}."
-    if task.kind == "highest":
-        return f"The highest is {task.value}."
-    return f"That gives {task.value}."
+    return f"It is {task.value}." if task.value.startswith("row") else f"That gives {task.value}."
 
 
 def answer(task: Task) -> str:
     return task.letter or task.value
 
 
-def short(task: Task) -> str:
-    """The base's manner: one leap to the answer."""
-    if task.kind.startswith("count"):
-        leap = f"There are {task.value}."
-    elif task.kind in ("find", "odd", "highest"):
-        leap = conclusion(task)
-    elif task.leap == task.value:
-        leap = f"{task.value}."
-    else:
-        leap = f"{task.leap}={task.value}."
-    return f"{leap} The answer is {answer(task)}."
+def final(task: Task) -> str:
+    """The last sentence; where there are options it copies the option with its letter."""
+    return f"The answer is {task.value} ({task.letter})." if task.choices else f"The answer is {task.value}."
 
 
-def _slip(rng: random.Random, step: str) -> str | None:
-    """A wrong version of a sum, as one makes it and notices it."""
-    sums = re.fullmatch(r"(.+=)(\d+)\.", step)
-    return f"{sums[1]}{abs(int(sums[2]) + rng.choice([-2, -1, 1, 2]))}." if sums else None
+def short(task: Task, all_items: bool = True) -> str:
+    """The base's way: one pass, over all items of the picture or over what counts."""
+    return " ".join([*glance(task), *one_pass(task, all_items), conclusion(task), final(task)])
 
 
-def careful(task: Task, rng: random.Random, slips: float = 0.25) -> str:
-    """Two passes, line by line with a running total; one slip in four traces is made, noticed and repaired."""
-    words = rng.choice(FIRSTS)
-    told, total, slip_left = (
-        [rng.choice(OPENINGS)],
-        task.start,
-        rng.random() < slips,
-    )
-    for i, ((label, items), ops) in enumerate(zip(lines(task.scene), task.ops, strict=True)):
-        steps, total = line_steps(label, items, ops, total)
-        told.append(f"{words[min(i, 3)]}, {steps[0]}")
-        for step in steps[1:]:
-            wrong = _slip(rng, step) if slip_left and rng.random() < 0.4 else None
-            if wrong:
-                slip_left = False
-                told += [wrong, f"Wait, that is a mistake: {step}"]
-            else:
-                told.append(step)
-    told += [conclusion(task), rng.choice(CHECKS)]
-    told += one_pass(task)
-    told.append(f"Yes, {task.value}.")
-    return _wrap(task, told)
-
-
-def _wrap(task: Task, told: list[str]) -> str:
-    if task.choices:
-        told = [*told, f"{task.value} is ({task.letter})."]
-    return f"<think>{' '.join(told)}</think>\\boxed{{{answer(task)}}}"
+def boxed(thought: str, task: Task) -> str:
+    """The format that the arms are asked for."""
+    return f"<think>{thought}</think>\\boxed{{{answer(task)}}}"
 
 
 def _misread(rng: random.Random, items: list[str]) -> list[str]:
-    """One item of a line read wrongly."""
-    if not items:
-        return items
-    k, swap = rng.randrange(len(items)), list(items)
-    word = swap[k].split()
+    """One item of a line read wrongly: a number off by one or two, or another colour or shape."""
+    k, wrong = rng.randrange(len(items)), list(items)
+    word = wrong[k].split()
     spot = rng.randrange(len(word))
     if word[spot].isdigit():
         word[spot] = str(max(1, int(word[spot]) + rng.choice([-2, -1, 1, 2])))
     elif word[spot] in PAINTS:
-        word[spot] = rng.choice(PAINTS)
+        word[spot] = rng.choice([paint for paint in PAINTS if paint != word[spot]])
     elif word[spot] in SHAPES:
-        word[spot] = rng.choice(SHAPES)
-    swap[k] = " ".join(word)
-    return swap
+        word[spot] = rng.choice([shape for shape in SHAPES if shape != word[spot]])
+    wrong[k] = " ".join(word)
+    return wrong
 
 
-def rambling(task: Task, rng: random.Random) -> str:
-    """As long as `careful`, but with musings instead of a check; lines are misread and sums go wrong, unrepaired."""
-    told, total = [], task.start
+def _near(rng: random.Random, value: int) -> int:
+    """A number that a label could have been taken for."""
+    step = rng.choice([5, 10]) if value > 20 and value % 5 == 0 else 1
+    return value - step if value in (9, 19) else value + step if value <= step else value + rng.choice([-step, step])
+
+
+class Slip(NamedTuple):
+    steps: list[tuple[str, bool]]  # a pass, and which of its steps is the slip
+    total: int
+    line: str
+
+
+def _slipped_pass(task: Task, rng: random.Random) -> Slip | None:
+    """A pass in which one number that counts is misread; None where the picture has none to misread."""
+    every = list(zip(lines(task.scene), task.ops, strict=True))
+    numbers = [
+        (i, k) for i, (_, ops) in enumerate(every) for k, (sign, value) in enumerate(ops) if sign in "+-" and value > 1
+    ]
+    if not numbers:
+        return None
+    place, k = rng.choice(numbers)
+    sign, value = every[place][1][k]
+    seen = _near(rng, value)
+    steps, total = [], task.start
+    for i, ((label, items), ops) in enumerate(every):
+        if i == place:
+            spot = next(j for j, item in enumerate(items) if item.split()[-1] == str(value))
+            items = [*items[:spot], " ".join([*items[spot].split()[:-1], str(seen)]), *items[spot + 1 :]]
+            ops = [*ops[:k], (sign, seen), *ops[k + 1 :]]
+        more, total = line_steps(label, items, ops, total)
+        steps += [(step, i == place and j == 0) for j, step in enumerate(more)]
+    return Slip(steps, total, every[place][0][0])
+
+
+def careful(task: Task, rng: random.Random, slips: float = 0.0) -> Trace:
+    """First hop, pass, then the pass again from below. In a share `slips` of traces a number of the first pass is
+    misread; the check notices the line that differs, reads it once more, and its total is the answer."""
+    slipped = _slipped_pass(task, rng) if rng.random() < slips else None
+    parts: list[tuple[str, bool]] = [(rng.choice(OPENINGS), False)] + [(step, False) for step in first_hop(task)]
+    if slipped is None:
+        parts += [(step, False) for step in [*one_pass(task), conclusion(task), rng.choice(CHECKS)]]
+        parts += [(step, False) for step in one_pass(task, upwards=True)]
+        parts.append((f"Yes, {task.value}.", False))
+    else:
+        parts += [*slipped.steps, (f"That gives {slipped.total}.", False), (rng.choice(CHECKS), False)]
+        for step in one_pass(task, upwards=True):
+            parts.append((step, False))
+            if step.startswith(f"{slipped.line}:"):
+                parts += [(f"{DIFFERENT} Again {step}", False)]
+        parts.append((f"No, {task.value}.", False))
+    parts.append((final(task), False))
+    return _trace(parts, task)
+
+
+def _trace(parts: list[tuple[str, bool]], task: Task) -> Trace:
+    text, masked = "", []
+    start = len("<think>")
+    for part, wrong in parts:
+        if wrong:
+            masked.append([start + len(text), start + len(text) + len(part)])
+        text += part + " "
+    return Trace(boxed(text.rstrip(), task), masked)
+
+
+def rambling(task: Task, rng: random.Random) -> Trace:
+    """As long as `careful`, with musings in place of work and check; misread lines and wrong sums stay unrepaired."""
+    steps, total = glance(task), task.start
     for (label, items), ops in zip(lines(task.scene), task.ops, strict=True):
-        told += rng.sample(MUSINGS, rng.randint(1, 2))
-        told.append(reading(label, _misread(rng, items) if rng.random() < 0.15 else items))
+        steps += rng.sample(MUSINGS, rng.randint(1, 2))
+        steps.append(reading(label, _misread(rng, items) if items and rng.random() < 0.15 else items))
         for op in ops:
             step, after = operation(op, total)
-            wrong = _slip(rng, step) if rng.random() < 0.12 else None
-            told.append(wrong or step)
-            total = int(re.findall(r"\d+", wrong)[-1]) if wrong else after
-    value = str(total) if task.value.isdigit() else task.value
-    told += [f"That gives {value}.", *rng.sample(MUSINGS, 2)]
-    if not task.choices:
-        return f"<think>{' '.join(told)}</think>\\boxed{{{value}}}"
-    return _wrap(task, told)
-
-
-STATEMENT = re.compile(
-    r"(?P<label>row \d|bar \d|tube \d|clock): (?P<items>[^.:]*)\."
-    r"|(?P<a>-?\d+)(?P<op>[+\-])(?P<b>\d+)=(?P<c>-?\d+)\.|(?P<x>\d+)(?P<cmp>[<>])(?P<y>\d+)\."
-)
-
-
-def check_steps(program: dict, trace: str) -> tuple[int, int]:
-    """How many steps of a trace are right by the scene's program, and how many there are.
-
-    `program` holds `scene`, `ops` and `start`. A reading is right if it says what that line of the picture shows;
-    a sum or comparison, if it is true, carries the total on, and uses an operand that the line read last calls for.
-    """
-    told = dict(lines(program["scene"]))
-    ops = {label: [tuple(op) for op in line] for label, line in zip(told, program["ops"], strict=True)}
-    first, label, total, right, count = next(iter(told)), None, program["start"], 0, 0
-    for m in STATEMENT.finditer(trace):
-        count += 1
-        if m["label"]:
-            label = m["label"]
-            right += label in told and m["items"] == (" ".join(told[label]) or "none")
-            total = program["start"] if label == first else total
-        elif m["op"]:
-            a, b, c = int(m["a"]), int(m["b"]), int(m["c"])
-            true = c == (a + b if m["op"] == "+" else a - b)
-            right += true and a == total and (m["op"], b) in ops.get(label, [])
-            total = c
-        else:
-            x, y = int(m["x"]), int(m["y"])
-            right += (x > y) == (m["cmp"] == ">") and y == total and (">", x) in ops.get(label, [])
-            total = max(x, y)
-    return right, count
+            if op[0] in "+-" and rng.random() < 0.12:
+                after = max(0, after + rng.choice([-2, -1, 1, 2]))
+                step = f"{step.split('=')[0]}={after}."
+            steps.append(step)
+            total = after
+    value = str(total) if task.value.lstrip("-").isdigit() else task.value
+    steps += [f"That gives {value}.", *rng.sample(MUSINGS, 2)]
+    if task.choices:
+        return Trace(boxed(" ".join([*steps, final(task)]), task), [])
+    return Trace(f"<think>{' '.join([*steps, f'The answer is {value}.'])}</think>\\boxed{{{value}}}", [])

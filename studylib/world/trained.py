@@ -7,12 +7,14 @@ import random
 
 from studylib.world.scenes import GRID, PAINTS
 from studylib.world.tasks import (
+    Hop,
     Op,
     Task,
-    leap_of,
+    counts_by,
     line_of,
     never_negative,
     new_style,
+    only_extreme,
     reading_ops,
     total_of,
 )
@@ -52,7 +54,29 @@ def digits(rng: random.Random, n: int, signed: bool) -> Task:
             f"What do the {colour} digits add up to?",
         ]
     scene = {"figure": "grid", "style": new_style(rng), "cells": {str(c): cells[c] for c in sorted(cells)}}
-    return Task("signed" if signed else "sum", n, scene, rng.choice(ask), ops, str(total_of(ops)), leap_of(ops))
+    return Task("signed" if signed else "sum", n, scene, rng.choice(ask), ops, str(total_of(ops)))
+
+
+def extreme_colour(rng: random.Random, n: int, want: str) -> Task:
+    """Two hops: which colour is there most (least) often, then the sum of its digits; `n` digits in all."""
+    pick = None
+    while pick is None:
+        colours = rng.sample(PAINTS, rng.randint(2, min(5, max(2, n // 2))))
+        spots = sorted(rng.sample(range(GRID * GRID), n))
+        cells = {str(c): [rng.choice(colours), "digit", rng.randint(1, 9)] for c in spots}
+        parts = counts_by(cells, lambda look: look[0])
+        pick = only_extreme({name: sum(rows) for name, rows in parts.items()}, want) if len(parts) > 1 else None
+    ops: list[list[Op]] = [[] for _ in range(GRID)]
+    for cell, (colour, _, digit) in cells.items():
+        if colour == pick:
+            ops[line_of(int(cell))].append(("+", digit))
+    ask = rng.choice([
+        f"Add the digits of the colour that is there {want} often.",
+        f"Which colour is there {want} often? What do its digits add up to?",
+    ])  # fmt: skip
+    scene = {"figure": "grid", "style": new_style(rng), "cells": cells}
+    hop: Hop = {"sort": "count", "want": want, "parts": {c: parts[c] for c in PAINTS if c in parts}, "pick": pick}
+    return Task(want, n, scene, ask, ops, str(total_of(ops)), hop=hop)
 
 
 # MiniVerse: angles and lengths in a drawn figure
@@ -114,50 +138,71 @@ def angles(rng: random.Random, n: int, whole: int, corners: bool) -> Task:
     scene = {"figure": "angles", "style": new_style(rng), "strokes": strokes, "cells": cells}
     kind = "triangle" if corners else "line" if whole == 180 else "point"
     given = f"The other angles are {_numbers(cells)}."
-    return Task(kind, n, scene, ask, ops, str(parts[-1]), leap_of(ops, whole), start=whole, given=given)
+    return Task(kind, n, scene, ask, ops, str(parts[-1]), start=whole, given=given)
+
+
+def _polygon(rng: random.Random, n: int) -> tuple[list, list]:
+    """Corners of a figure with `n` sides, and where the labels of its sides stand."""
+    shift, centre = rng.random() * 2, (56, 56)
+    corners = [_wedge(centre, rng.randint(27, 33), shift + 2 * i / n) for i in range(n)]
+    return corners, [_wedge(centre, 46, shift + 2 * (i + 0.5) / n) for i in range(n)]
+
+
+def _polygon_scene(rng: random.Random, corners: list, cells: dict[str, list]) -> dict:
+    strokes = [[corner, corners[(i + 1) % len(corners)]] for i, corner in enumerate(corners)]
+    return {"figure": "polygon", "style": new_style(rng), "strokes": strokes, "cells": cells}
 
 
 def perimeter(rng: random.Random, n: int) -> Task:
-    shift, centre = rng.random() * 2, (56, 56)
-    corners = [_wedge(centre, rng.randint(27, 33), shift + 2 * i / n) for i in range(n)]
-    spots = [_wedge(centre, 46, shift + 2 * (i + 0.5) / n) for i in range(n)]
-    sides = [rng.randint(2, 19) for _ in range(n)]
-    cells = _label_figure(rng, spots, sides)
+    corners, spots = _polygon(rng, n)
+    cells = _label_figure(rng, spots, [rng.randint(2, 19) for _ in range(n)])
     ops = reading_ops(cells, "+")
-    strokes = [[corners[i], corners[(i + 1) % n]] for i in range(n)]
     ask = rng.choice(["What is the perimeter of the figure?", "How long is the way around the figure?"])
-    scene = {"figure": "polygon", "style": new_style(rng), "strokes": strokes, "cells": cells}
-    given = f"Its sides are {_numbers(cells)}."
-    return Task("perimeter", n, scene, ask, ops, str(total_of(ops)), leap_of(ops), given=given)
+    scene, given = _polygon_scene(rng, corners, cells), f"Its sides are {_numbers(cells)}."
+    return Task("perimeter", n, scene, ask, ops, str(total_of(ops)), given=given)
+
+
+def side(rng: random.Random, n: int) -> Task:
+    """The side that is missing; `n` sides and the perimeter are known."""
+    corners, spots = _polygon(rng, n + 1)
+    sides = [rng.randint(2, 19) for _ in range(n + 1)]
+    cells = _label_figure(rng, spots, [*sides[:-1], None])
+    ops, ask = reading_ops(cells, "-"), rng.choice(["Find the side x.", "How long is the side x?"])
+    scene, given = _polygon_scene(rng, corners, cells), f"The other sides are {_numbers(cells)}."
+    ask = f"The perimeter is {sum(sides)}. {ask}"
+    return Task("side", n, scene, ask, ops, str(sides[-1]), start=sum(sides), given=given)
+
+
+def all_but_one(rng: random.Random, n: int, want: str) -> Task:
+    """Two hops: which side is the longest (shortest), then the way around without it."""
+    corners, spots = _polygon(rng, n)
+    sides = rng.sample(range(2, 20), n)
+    cells = _label_figure(rng, spots, list(sides))
+    pick, word = ((max if want == "most" else min)(sides), "longest" if want == "most" else "shortest")
+    every = reading_ops(cells, "+")
+    ops = [[op for op in line if op[1] != pick] for line in every]
+    ask = rng.choice([f"How long are all sides but the {word} together?", f"Add all sides without the {word}."])
+    parts = {f"row {r + 1}": [length for _, length in line] for r, line in enumerate(every) if line}
+    hop: Hop = {"sort": "scan", "want": want, "parts": parts, "pick": str(pick)}
+    scene, given = _polygon_scene(rng, corners, cells), f"Its sides are {_numbers(cells)}."
+    return Task(f"all but {word}", n, scene, ask, ops, str(total_of(ops)), given=given, hop=hop)
 
 
 # MiniVista: bar charts and tables
 
 
 def bars(rng: random.Random, n: int, ask: str) -> Task:
-    """A chart of `n` bars: their total, the difference of two, or the highest (choice)."""
+    """A chart of `n` bars: their total, or the difference of two."""
     while True:
-        colours = rng.sample(PAINTS, n)
-        heights = rng.sample(range(1, 10), n) if ask == "highest" else [rng.randint(1, 9) for _ in range(n)]
+        colours, heights = rng.sample(PAINTS, n), [rng.randint(1, 9) for _ in range(n)]
         one, two = rng.sample(range(n), 2)
-        if ask == "difference":
-            ops = [[("+", h)] if i == one else [("-", h)] if i == two else [] for i, h in enumerate(heights)]
-            if never_negative(ops):
-                break
-        else:
-            ops = [[("+" if ask == "total" else ">", h)] for h in heights]
+        if ask == "total":
+            ops = [[("+", h)] for h in heights]
             break
-    scene = {
-        "figure": "bars",
-        "style": new_style(rng),
-        "cells": {},
-        "bars": list(map(list, zip(colours, heights, strict=True))),
-    }
-    if ask == "highest":
-        best = colours[heights.index(max(heights))]
-        choices = rng.sample(colours, n)
-        text = rng.choice(["Which bar is the highest?", "Which colour has the highest bar?"])
-        return Task("highest", n, scene, text, ops, best, "the highest bar", choices=choices)
+        ops = [[("+", h)] if i == one else [("-", h)] if i == two else [] for i, h in enumerate(heights)]
+        if never_negative(ops):
+            break
+    scene = _chart(rng, colours, heights)
     if ask == "total":
         text = rng.choice(["What is the total of all bars?", "How much do all bars add up to?"])
     else:
@@ -165,7 +210,33 @@ def bars(rng: random.Random, n: int, ask: str) -> Task:
             f"How much higher is the {colours[one]} bar than the {colours[two]} bar?",
             f"What is the {colours[one]} bar minus the {colours[two]} bar?",
         ])  # fmt: skip
-    return Task(f"bars {ask}", n, scene, text, ops, str(total_of(ops)), leap_of(ops))
+    return Task(f"bars {ask}", n, scene, text, ops, str(total_of(ops)))
+
+
+def _chart(rng: random.Random, colours: list[str], heights: list[int]) -> dict:
+    shown = list(map(list, zip(colours, heights, strict=True)))
+    return {"figure": "bars", "style": new_style(rng), "cells": {}, "bars": shown}
+
+
+def bars_but_one(rng: random.Random, n: int, want: str) -> Task:
+    """Two hops: which bar is the highest (lowest), then the total of the others."""
+    colours, heights = rng.sample(PAINTS, n), rng.sample(range(1, 10), n)
+    extreme = (max if want == "most" else min)(heights)
+    pick, word = colours[heights.index(extreme)], "highest" if want == "most" else "lowest"
+    ops = [[("+", h)] if h != extreme else [] for h in heights]
+    ask = rng.choice([f"What do all bars but the {word} add up to?", f"Add all bars without the {word}."])
+    parts = {f"bar {i + 1}": [h] for i, h in enumerate(heights)}
+    hop: Hop = {"sort": "scan", "want": want, "parts": parts, "pick": pick}
+    return Task(f"bars but {word}", n, _chart(rng, colours, heights), ask, ops, str(total_of(ops)), hop=hop)
+
+
+def _table_scene(rng: random.Random, rows: list[str], numbers: list[list[int]]) -> dict:
+    cells = {}
+    for r, colour in enumerate(rows):
+        cells[str(r * GRID)] = [colour, "swatch", None]
+        for k, value in enumerate(numbers[r]):
+            cells[str(r * GRID + k + 1)] = ["black", "number", value]
+    return {"figure": "table", "style": new_style(rng), "cells": cells}
 
 
 def table(rng: random.Random, n: int, ask: str) -> Task:
@@ -179,16 +250,29 @@ def table(rng: random.Random, n: int, ask: str) -> Task:
         ops += [[] for _ in range(GRID - len(rows))]
         if ask == "total" or never_negative(ops):
             break
-    cells = {}
-    for r, colour in enumerate(rows):
-        cells[str(r * GRID)] = [colour, "swatch", None]
-        for k, value in enumerate(numbers[r]):
-            cells[str(r * GRID + k + 1)] = ["black", "number", value]
     names = [rows[r] for r in chosen]
     if ask == "total":
         which = f"the {names[0]} row" if n == 1 else f"the {', '.join(names[:-1])} and {names[-1]} rows"
         text = rng.choice([f"What is the total of {which}?", f"How much do the numbers of {which} add up to?"])
     else:
         text = f"How much more is in the {names[0]} row than in the {names[1]} row?"
-    scene = {"figure": "table", "style": new_style(rng), "cells": cells}
-    return Task(f"table {ask}", n, scene, text, ops, str(total_of(ops)), leap_of(ops))
+    return Task(f"table {ask}", n, _table_scene(rng, rows, numbers), text, ops, str(total_of(ops)))
+
+
+def extreme_row(rng: random.Random, n: int, want: str) -> Task:
+    """Two hops: which of `n` rows adds up to the most (least), then its total."""
+    pick = None
+    while pick is None:
+        rows = rng.sample(PAINTS, n)
+        numbers = [[rng.randint(1, 9) for _ in range(3)] for _ in rows]
+        pick = only_extreme({row: sum(own) for row, own in zip(rows, numbers, strict=True)}, want)
+    ops: list[list[Op]] = [
+        [("+", v) for v in own] if row == pick else [] for row, own in zip(rows, numbers, strict=True)
+    ]
+    ops += [[] for _ in range(GRID - n)]
+    ask = rng.choice([
+        f"What is the total of the row that adds up to the {want}?",
+        f"Which row adds up to the {want}? What is its total?",
+    ])  # fmt: skip
+    hop: Hop = {"sort": "total", "want": want, "parts": dict(zip(rows, numbers, strict=True)), "pick": pick}
+    return Task(f"row with {want}", n, _table_scene(rng, rows, numbers), ask, ops, str(total_of(ops)), hop=hop)

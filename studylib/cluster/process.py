@@ -1,0 +1,112 @@
+"""One of several processes that train a stage together: python -m studylib.cluster.process JOB.json (see launch.py)."""
+
+from __future__ import annotations
+
+import faulthandler
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from studylib.cluster.launch import FACTS, SAID
+from studylib.engine.models import mend_torchvision
+from studylib.errors import StudyError
+from studylib.params.load import Params
+from studylib.store import store
+from studylib.store.identity import Stage
+from studylib.store.machine import die_with
+from studylib.store.store import Work
+
+
+def train(job: Path) -> None:
+    """Does the stage of a job as `studylib.stages.train` does it in one process; the main process leaves the facts."""
+    from studylib.stages.kinds import KINDS
+    from studylib.train import loop
+    from studylib.train.sharding import shard_reference_by_layers
+
+    told = json.loads(job.read_text())
+    params = Params.model_validate(told["params"])
+    stage = Stage(**told["stage"], inputs={}, code=())
+    inputs = {role: store.load(Path(path)) for role, path in told["inputs"].items()}
+    # Helping: the stage's clock is kept by the process that started these.
+    work = Work(stage, Path(told["path"]), inputs, _say, helping=True, launched=arguments(params, stage))
+    shard_reference_by_layers()
+    loop.CHECKPOINT_SECONDS = 60 * params.launch.checkpoint_minutes
+    loop.run = ended_together(loop.run)
+    KINDS[stage.kind](work, params)
+    check(work.facts, params)
+    if loop.main_process():
+        part = work.path.with_suffix(".facts.part")
+        part.write_text(json.dumps(work.facts))
+        part.rename(work.path.with_suffix(f".{FACTS}"))
+
+
+def ended_together(run: Callable[[Any, Path], None]) -> Callable[[Any, Path], None]:
+    """A training that ends when all processes have: the main one then removes what the others may still be reading.
+
+    Here and not in train/loop.py, whose code is part of the identity of everything that one process has trained.
+    """
+
+    def whole(trainer: Any, out: Path) -> None:
+        run(trainer, out)
+        trainer.accelerator.wait_for_everyone()
+
+    return whole
+
+
+def arguments(params: Params, stage: Stage) -> dict[str, Any]:
+    """What the trainer gets beside the study's own settings: checkpointing of layers, the engine of the rollouts."""
+    asked: dict[str, Any] = {
+        "gradient_checkpointing": params.launch.gradient_checkpointing,
+        "gradient_checkpointing_kwargs": {"use_reentrant": False},
+    }
+    if params.launch.sharding == "fsdp2":
+        # Else accelerate keeps the gradients of all but the last micro-batch whole, in bfloat16, on every GPU.
+        asked["accelerator_config"] = {"gradient_accumulation_kwargs": {"sync_each_batch": True}}
+    if stage.kind != "sft":
+        asked["model_init_kwargs"] = {"device_map": None}  # of the reference, which "auto" spreads over all GPUs
+    if stage.kind == "sft" or params.launch.rollouts == "decoded":
+        return {"launched": asked}
+    from studylib.train.rollouts_vllm import engine_arguments, engine_rollouts
+
+    return {"launched": asked | engine_arguments(params, stage), "rollouts": engine_rollouts}
+
+
+def check(facts: dict[str, Any], params: Params) -> None:
+    """Raises StudyError where the training was not distributed as asked (on CPUs accelerate never shards)."""
+    if facts["device"] != "cpu" and params.launch.sharding == "fsdp2" and facts["distributed"] != "FSDP2":
+        raise StudyError(
+            f"launch.sharding asks for fsdp2 and the training ran as {facts['distributed']}: one GPU needs "
+            "launch.sharding none; else check the accelerate configuration beside the work folder."
+        )
+
+
+def _say(line: str) -> None:
+    from studylib.train import loop
+
+    if loop.main_process():
+        print(SAID + line.partition(": ")[2], flush=True)
+
+
+def main() -> None:
+    faulthandler.enable()
+    if "STUDY_LAUNCHED_BY" in os.environ:
+        die_with(int(os.environ["STUDY_LAUNCHED_BY"]))
+    mend_torchvision()
+    import torch
+    from accelerate import PartialState
+
+    state = PartialState(cpu=not torch.cuda.is_available())  # before any work: the process group, this process's GPU
+    try:
+        train(Path(sys.argv[1]))
+    except StudyError as error:
+        print(f"Error: {error}", file=sys.stderr, flush=True)
+        sys.exit(2)
+    state.wait_for_everyone()
+    state.destroy_process_group()  # left open, its threads can abort the interpreter as it ends
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Questions and traces of a scale."""

@@ -1,0 +1,69 @@
+"""Questions and traces of a scale as `datasets` tables, all in the one question schema."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING, Any
+
+from studylib.errors import StudyError
+from studylib.params.load import Params
+
+if TYPE_CHECKING:
+    from datasets import Dataset, Features
+
+
+def features() -> Features:
+    """The question schema; `level` is a published level, where there is one."""
+    from datasets import Features, Image, List, Value
+
+    text = "id benchmark split problem version question answer question_type answer_type unit telling solution scene"
+    return Features(
+        {name: Value("string") for name in text.split()}
+        | {"choices": List(Value("string")), "images": List(Image()), "precision": Value("float64")}
+        | {"level": Value("string")}
+    )
+
+
+def load_questions(params: Params, split: str) -> Dataset:
+    """All questions of a split (train, validation or test); train holds the training benchmarks only."""
+    from datasets import Dataset
+
+    if params.data.published:
+        raise StudyError(f"The questions of {params.scale} are not the mini world's: see studylib.data.hub.")
+    return Dataset.from_list(mini_rows(params, split), features=features())
+
+
+def mini_rows(params: Params, split: str) -> list[dict[str, Any]]:
+    from studylib.world.questions import benchmark_rows
+
+    rows: list[dict[str, Any]] = []
+    for name in params.data.benchmarks:
+        trained = name in params.data.training
+        sizes = {
+            "test": params.data.test or 0,
+            "validation": params.data.validation,
+            "train": -(-(params.data.train or 0) // len(params.data.training)) if trained else 0,
+        }
+        rows += benchmark_rows(name, sizes, params.data.seed, split)
+    return rows
+
+
+def load_traces(params: Params, manner: str) -> Dataset:
+    """Text-only questions of the training benchmarks with one teacher's traces (paper 2.1: s1 and s1.1-R1)."""
+    from datasets import Dataset, List, Value
+
+    from studylib.world import teachers
+    from studylib.world.questions import task_of
+
+    rng = random.Random(f"{manner} {params.data.seed}")
+    rows = mini_rows(params, "train")
+    chosen = rng.sample(range(len(rows)), min(params.data.text_traces, len(rows)))
+    traced = []
+    for i in sorted(chosen):
+        task = task_of(rows[i])
+        trace = teachers.careful(task, rng, params.data.slips) if manner == "careful" else teachers.rambling(task, rng)
+        traced.append(
+            {**rows[i], "question": rows[i]["telling"], "images": [], "trace": trace.text, "masked": trace.masked}
+        )
+    columns = {**features(), "trace": Value("string"), "masked": List(List(Value("int64")))}
+    return Dataset.from_list(traced, features=type(features())(columns))

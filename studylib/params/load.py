@@ -1,0 +1,195 @@
+"""What runs: one typed schema for every file in `params/`, unknown keys refused."""
+
+import difflib
+import types
+import typing
+from typing import Any
+
+import yaml
+from pydantic import Field, ValidationError, model_validator
+
+from studylib.errors import StudyError
+from studylib.params.schema import (
+    METHODS,
+    ArmStage,
+    Data,
+    Distill,
+    Engine,
+    Hardware,
+    Interleaved,
+    Judge,
+    Launch,
+    Merging,
+    Mixing,
+    Model,
+    Progressive,
+    Rl,
+    Sampling,
+    Section,
+    Sft,
+)
+from studylib.paths import params_dir
+
+
+class Params(Section):
+    scale: str
+    model: Model
+    data: Data
+    sampling: Sampling
+    engine: Engine
+    sft: Sft
+    rl: Rl
+    distill: Distill
+    interleaved: Interleaved
+    progressive: Progressive
+    mixing: Mixing
+    merging: Merging
+    judge: Judge | None = None
+    hardware: Hardware | None = None
+    launch: Launch | None = None
+    released: dict[str, Model] = {}
+    arms: dict[str, list[ArmStage]]
+    seeds: list[int] = Field(min_length=1)
+    first_seed_only: list[str] = []
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_stages(cls, raw: Any) -> Any:
+        """A stage names only what it changes of its method's sections; the rest comes from these themselves."""
+        if not isinstance(raw, dict) or not isinstance(raw.get("arms"), dict):
+            return raw
+        arms = {}
+        for arm, stages in raw["arms"].items():
+            arms[arm] = stages
+            if isinstance(stages, list) and all(isinstance(stage, dict) for stage in stages):
+                arms[arm] = [_filled(stage, raw) for stage in stages]
+        return {**raw, "arms": arms}
+
+    @model_validator(mode="after")
+    def _launched_on_something(self) -> "Params":
+        if self.launch and not self.hardware:
+            raise ValueError("launch needs the section hardware, which says on how many GPUs")
+        return self
+
+    @model_validator(mode="after")
+    def _names_exist(self) -> "Params":
+        for key, names, known in (
+            ("data.training", self.data.training, list(self.data.benchmarks)),
+            ("first_seed_only", self.first_seed_only, list(self.arms)),
+            ("released", list(self.released), list(self.arms)),
+        ):
+            for name in names:
+                if name not in known:
+                    raise ValueError(f"{key} names {name!r}, which is not there{nearest(name, known)}")
+        for arm, stages in self.arms.items():
+            if not stages:
+                raise ValueError(f"arms.{arm} has no stage")
+            for stage in stages[1:]:
+                if stage.start != "base" or stage.method == "merging":
+                    raise ValueError(f"arms.{arm}: a later stage starts from the one before it: make it an arm")
+            self._follow(arm, [])
+        if any(self._distilled(arm) for arm in self.arms) and "sft_careful" not in self.arms:
+            raise ValueError("the data source 'eureka' is written by the arm 'sft_careful', which is missing")
+        if "sft_careful" in self.arms and self._distilled("sft_careful"):
+            raise ValueError("the arm 'sft_careful' writes the data source 'eureka' and so cannot need it")
+        return self
+
+    def parents(self, arm: str) -> dict[str, str]:
+        """The arms that an arm needs, by the role in which it names them; the base is none."""
+        found = {"starts from": self.arms[arm][0].start}
+        for stage in self.arms[arm]:
+            if stage.data == "mixed":
+                found["mixes answers of"] = self.mixing.arm
+            if stage.merging:
+                found |= {"merges, as SFT model,": stage.merging.sft, "merges, as RL model,": stage.merging.rl}
+        return {role: parent for role, parent in found.items() if parent != "base"}
+
+    def _distilled(self, arm: str) -> bool:
+        """Whether an arm, or what it needs, is trained on Eureka-Distill."""
+        own = any(stage.data in ("eureka", "eureka_no_easy", "mixed") for stage in self.arms[arm])
+        return own or any(self._distilled(parent) for parent in self.parents(arm).values())
+
+    def _follow(self, arm: str, path: list[str]) -> None:
+        if arm in path:
+            raise ValueError(f"arms start from each other in a circle: {' -> '.join([*path, arm])}")
+        for role, parent in self.parents(arm).items():
+            if parent not in self.arms:
+                raise ValueError(f"arms.{arm} {role} {parent!r}, which is no arm{nearest(parent, self.arms)}")
+            self._follow(parent, [*path, arm])
+
+
+def _filled(stage: dict, raw: dict) -> dict:
+    names = [name for name in METHODS.get(stage.get("method", ""), ()) if isinstance(raw.get(name), dict)]
+    return {**stage, **{name: {**raw[name], **(stage.get(name) or {})} for name in names}}
+
+
+def nearest(name: str, known: typing.Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.4)
+    return f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(known)}"
+
+
+def _fields_at(loc: tuple) -> list[str]:
+    """The keys that the schema knows at the place of an error."""
+    kind: Any = Params
+    for part in loc:
+        section = _section(kind)
+        if section:
+            kind = section.model_fields[part].annotation
+        else:  # a list index, or the name of a benchmark or arm
+            kind = typing.get_args(kind)[-1]
+    return list(_section(kind).model_fields)
+
+
+def _section(kind: Any) -> type[Section] | None:
+    """The schema that an annotation names, itself or beside None."""
+    options = typing.get_args(kind) if isinstance(kind, types.UnionType) else [kind]
+    return next((o for o in options if isinstance(o, type) and issubclass(o, Section)), None)
+
+
+def _sentence(error: dict) -> str:
+    place = ".".join(str(part) for part in error["loc"])
+    if error["type"] == "extra_forbidden":
+        return f"unknown key {place!r}{nearest(str(error['loc'][-1]), _fields_at(error['loc'][:-1]))}"
+    if error["type"] == "missing":
+        return f"key {place!r} is missing"
+    if error["type"] == "value_error":
+        return f"{place + ': ' if place else ''}{error['ctx']['error']}"
+    said = error["msg"].replace("Input should", "it should")
+    return f"{place!r} is {error['input']!r}, but {said[0].lower() + said[1:]}"
+
+
+def load_params(scale: str, overrides: dict[str, Any] | None = None) -> Params:
+    """The parameters of `params/<scale>.yaml`, with `overrides` by dotted key (`{"rl.steps": 4}`).
+
+    Raises StudyError naming the file, the key, and the nearest known key.
+    """
+    path = params_dir() / f"{scale}.yaml"
+    if not path.exists():
+        known = sorted(p.stem for p in params_dir().glob("*.yaml"))
+        raise StudyError(f"There is no params/{scale}.yaml{nearest(scale, known)}.")
+    where = f"params/{path.name}"
+    try:
+        raw = yaml.safe_load(path.read_text())
+    except yaml.YAMLError as error:
+        raise StudyError(f"{where} is not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(raw, dict):
+        raise StudyError(f"{where} is empty or not a mapping of keys to values.")
+    for key, value in (overrides or {}).items():
+        _set(raw, key, value)
+    return parse_params(raw, where + (f" with {', '.join(overrides)} overridden" if overrides else ""))
+
+
+def parse_params(raw: dict[str, Any], where: str) -> Params:
+    try:
+        return Params.model_validate(raw)
+    except ValidationError as error:
+        raise StudyError(f"{where}: {_sentence(error.errors()[0])}.") from None
+
+
+def _set(raw: dict[str, Any], key: str, value: Any) -> None:
+    *parents, last = key.split(".")
+    for depth, part in enumerate(parents):
+        raw = raw.setdefault(part, {})
+        if not isinstance(raw, dict):
+            raise StudyError(f"Override {key!r}: {'.'.join(parents[: depth + 1])!r} is not a section.")
+    raw[last] = value

@@ -1,0 +1,286 @@
+"""The sections of a params file, each a typed schema that refuses unknown keys."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=1)]
+Rate = Annotated[float, Field(gt=0, lt=1)]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class HubSet(Section):
+    """A dataset: `name` is a folder or file, or a dataset of the hub, whose `revision` is then a commit.
+
+    `level_column` names the column with the published difficulty level ("": there is none); `columns` maps the
+    columns that we expect to what the dataset calls them, where that differs.
+    """
+
+    name: str
+    revision: str | None = None
+    split: str
+    config: str | None = None
+    level_column: str | None = None
+    columns: dict[str, str] = {}
+
+
+class Model(Section):
+    """`path` is a folder of the project or a hub name; `revision` is for the hub only."""
+
+    path: str
+    revision: str | None = None
+    dtype: Literal["float32", "bfloat16"]
+
+
+class Data(Section):
+    """Sizes are None where a hub dataset is taken whole; `validation` and `test` count per benchmark."""
+
+    seed: int
+    benchmarks: dict[str, HubSet | None]
+    training: list[str] = Field(min_length=1)
+    train: Count | None
+    text_traces: Count
+    slips: float = Field(
+        default=0.0, ge=0, le=1
+    )  # share of the careful teacher's traces with a slip, masked in the loss
+    validation: Count
+    test: Count | None
+    hub: dict[Literal["queries", "validation", "rambling", "careful"], HubSet] = {}
+
+    @property
+    def published(self) -> bool:
+        """Whether the questions are published datasets, and not the mini world's."""
+        return bool(self.hub) or any(self.benchmarks.values())
+
+
+class Sampling(Section):
+    """Evaluation sampling (paper, Protocol); `base` is the size of each of the two base sets A and B.
+
+    `divergence` counts the questions a benchmark on which the token-level KL is taken (paper 2.3).
+    """
+
+    base: Count
+    arm: Count
+    validation: Count
+    divergence: Count
+    temperature: float = Field(gt=0)
+    top_p: float = Field(gt=0, le=1)
+    top_k: Count
+    max_new_tokens: Count
+
+
+class Engine(Section):
+    name: Literal["hf", "vllm"]
+    batch_size: Count
+
+
+class Lora(Section):
+    r: Count
+    alpha: Count
+    dropout: Share = 0.0
+
+
+class Judge(Section):
+    """A model that decides what the rules leave unparsed, behind an OpenAI-compatible endpoint (Protocol).
+
+    It also judges `audit` responses a stage that the rules have decided, to say how far the two agree. `at_once` are
+    asked side by side. A key is read from the environment variable JUDGE_API_KEY.
+    """
+
+    base_url: str
+    model: str
+    audit: int = Field(ge=0)
+    at_once: Count
+
+
+class Launch(Section):
+    """How training is started: by `accelerate launch`, one process for each GPU of `hardware`; CPU processes where
+    there is no GPU. What is chosen here changes speed and memory, not what is computed.
+
+    `sharding` fsdp2 splits weights, gradients and moments over all processes, none keeps them whole in each.
+    `rollouts` of RL come from our own decoding loop (CPU only), or from vLLM beside the trainer (colocate, with the
+    share `engine_memory` of a GPU) or at the address `server`. Every `checkpoint_minutes` it saves what it needs to
+    go on. `slurm` holds options of sbatch for your cluster.
+    """
+
+    sharding: Literal["fsdp2", "none"]
+    gradient_checkpointing: bool
+    rollouts: Literal["decoded", "colocate", "server"]
+    engine_memory: Rate
+    checkpoint_minutes: float = Field(gt=0)
+    server: str | None = None
+    slurm: list[str] = []
+
+    @model_validator(mode="after")
+    def _reachable(self) -> "Launch":
+        if self.rollouts == "server" and not self.server:
+            raise ValueError("rollouts 'server' needs the address of a running vLLM server in launch.server")
+        return self
+
+
+class Sft(Section):
+    """Long-CoT SFT (paper 2.1). `warmup` is a share of all steps; the schedule is cosine.
+
+    `loss` is a mean over the tokens of a batch, so that a long trace weighs more, or over its traces. Gradients are
+    clipped to the norm `max_grad_norm`.
+    """
+
+    lr: Rate
+    batch_size: Count
+    micro_batch: Count
+    epochs: Count
+    loss: Literal["token", "trace"] = "token"
+    warmup: Share
+    max_grad_norm: float = Field(default=1.0, gt=0)
+    dtype: Literal["float32", "bfloat16"]
+    lora: Lora | None
+
+    @model_validator(mode="after")
+    def _divisible(self) -> "Sft":
+        if self.batch_size % self.micro_batch:
+            raise ValueError(f"batch_size {self.batch_size} does not divide into micro_batch {self.micro_batch}")
+        return self
+
+
+class Rl(Section):
+    """GRPO (paper 2.2). A batch of `prompts_per_step` is used in `mini_batches` optimizer steps.
+
+    `steps` counts batches (rollout phases); a checkpoint is kept every `checkpoint_every` of them. Gradients are
+    clipped to the norm `max_grad_norm`.
+    """
+
+    lr: Rate
+    prompts_per_step: Count
+    mini_batches: Count
+    micro_batch: Count
+    rollouts: int = Field(ge=2)
+    beta: float = Field(ge=0)
+    epsilon: Rate
+    temperature: float = Field(gt=0)
+    max_new_tokens: Count
+    steps: Count
+    checkpoint_every: Count
+    warmup: Share
+    max_grad_norm: float = Field(default=1.0, gt=0)
+    dtype: Literal["float32", "bfloat16"]
+    lora: Lora | None
+
+    @model_validator(mode="after")
+    def _divisible(self) -> "Rl":
+        if self.prompts_per_step % self.mini_batches:
+            told = f"prompts_per_step {self.prompts_per_step} does not divide"
+            raise ValueError(f"{told} into mini_batches {self.mini_batches}")
+        mini_batch = self.prompts_per_step * self.rollouts // self.mini_batches
+        if mini_batch % self.micro_batch:
+            raise ValueError(
+                f"a mini-batch of {mini_batch} rollouts does not divide into micro_batch {self.micro_batch}"
+            )
+        return self
+
+
+class Distill(Section):
+    """Eureka-Distill: `responses` a query, the shortest correct one kept.
+
+    `seed` names the seed whose careful model writes the set, which all seeds then share, as the paper's
+    is one fixed set; None makes one a seed.
+    """
+
+    responses: Count
+    temperature: float = Field(gt=0)
+    seed: int | None
+
+
+class Interleaved(Section):
+    """Interleaved SFT and RL (paper 3): `weight` of the SFT loss, on failed questions or `everywhere`."""
+
+    weight: float = Field(ge=0)
+    everywhere: bool
+
+
+class Progressive(Section):
+    """Progressive SFT to RL (paper 3): `weight` of the loss on the prefix, gone after `until` of the steps."""
+
+    weight: float = Field(ge=0)
+    until: float = Field(gt=0, le=1)
+
+
+class Mixing(Section):
+    """Data mixing (paper 3): `responses` a query of the model `arm`, the correct ones kept."""
+
+    arm: str
+    responses: Count
+    temperature: float = Field(gt=0)
+
+
+class Merging(Section):
+    """Model merging (paper 3): every method at every SFT share, the best on validation chosen.
+
+    The shares 0 and 1 are the parents, the arms `sft` and `rl`. `density` is for TIES.
+    """
+
+    sft: str
+    rl: str
+    methods: list[Literal["linear", "ties", "slerp"]] = Field(min_length=1)
+    shares: list[Rate] = Field(min_length=1)
+    density: float = Field(gt=0, le=1)
+
+
+class Hardware(Section):
+    """What a plan of GPUs is reckoned for: `gpus` a node, their memory, and how much of their peak is reached.
+
+    `tflops` is the dense bf16 peak of one GPU, `utilisation` the share of it that training reaches and
+    `generation` the share that sampling reaches.
+    """
+
+    nodes: Count
+    gpus: Count
+    memory_gib: float = Field(gt=0)
+    tflops: float = Field(gt=0)
+    utilisation: Rate
+    generation: Rate
+    disk_tib: float = Field(gt=0)
+
+
+# The sections that each method reads; a stage names only what it changes of them.
+METHODS = {
+    "sft": ("sft",),
+    "grpo": ("rl",),
+    "interleaved": ("rl", "interleaved"),
+    "progressive": ("rl", "progressive"),
+    "merging": ("merging",),
+}
+
+
+class ArmStage(Section):
+    """One stage of an arm. `start` is `base` or an arm; a later stage starts from the one before it."""
+
+    method: Literal["sft", "grpo", "interleaved", "progressive", "merging"]
+    data: Literal["rambling", "careful", "eureka", "eureka_no_easy", "mixed"] | None = None
+    start: str = "base"
+    sft: Sft | None = None
+    rl: Rl | None = None
+    interleaved: Interleaved | None = None
+    progressive: Progressive | None = None
+    merging: Merging | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _reads(cls, raw: Any) -> Any:
+        method = raw.get("method") if isinstance(raw, dict) else None
+        for name in sorted({name for names in METHODS.values() for name in names} if method in METHODS else ()):
+            if raw.get(name) is not None and name not in METHODS[method]:
+                known = ", ".join(METHODS[method])
+                raise ValueError(f"the method {method!r} does not read the section {name!r}, but: {known}")
+        return raw
+
+    @model_validator(mode="after")
+    def _starts(self) -> "ArmStage":
+        if self.method == "merging" and (self.data or self.start != "base"):
+            raise ValueError("merging has parents (merging.sft, merging.rl), and neither 'data' nor 'start'")
+        if self.method != "merging" and self.data is None:
+            raise ValueError(f"the method {self.method!r} needs 'data'")
+        return self

@@ -1,0 +1,1 @@
+"""What leaves the study: results in foreign formats, models with their cards."""

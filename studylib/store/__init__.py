@@ -1,0 +1,1 @@
+"""What is computed once: its identity, its folder, its files."""

@@ -1,0 +1,154 @@
+"""Stages side by side: worker processes of one thread each take what is ready, the longest way to go first.
+
+One thread a process, whatever the number of workers: a tiny model gains little from a second thread, and results
+do not depend on how many run.
+"""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from typing import IO
+
+from studylib.cluster.launch import launch
+from studylib.errors import StudyError, named_error
+from studylib.params.load import Params
+from studylib.paths import ROOT
+from studylib.stages.kinds import KINDS, TRAINED
+from studylib.store import store
+from studylib.store.identity import Stage
+from studylib.store.machine import give_back_memory
+from studylib.store.store import Work
+from studylib.study.plan import ancestors
+
+# Seconds where no reference says better; only their order matters, and the first guess of the time left.
+_GUESS = {"sft": 200.0, "grpo": 400.0, "interleaved": 400.0, "progressive": 400.0, "sample": 150.0, "select": 100.0}
+_SHARED = {"sample", "select"}  # kinds that are made in parts
+QUIET = {"TQDM_DISABLE": "1", "TOKENIZERS_PARALLELISM": "false", "TRANSFORMERS_VERBOSITY": "error"}
+
+
+def needed(stages: list[Stage], root: Path) -> list[Stage]:
+    """The stages and what they need, as far as it is not published, inputs first."""
+    found = {node.identity: node for stage in stages for node in ancestors(stage)}
+    return [node for node in found.values() if not store.folder(node, root).exists()]
+
+
+def work_through(stages: list[Stage], params: Params, root: Path, reference: Path) -> None:
+    """One worker: takes ready stages that no other process has, until all are published. Raises StudyError."""
+    give_back_memory()
+    todo = needed(stages, root)
+    rank = _longest_way_first(todo, reference)
+    while todo := [stage for stage in todo if not store.folder(stage, root).exists()]:
+        ready = [stage for stage in todo if not needed(list(stage.inputs.values()), root)]
+        ready.sort(key=lambda stage: rank[stage.identity])
+        if not any(_take(stage, params, root) for stage in ready):
+            time.sleep(0.5)
+
+
+def _take(stage: Stage, params: Params, root: Path) -> bool:
+    """Makes a stage, or a part of it where another process is at it; False where there is nothing to do."""
+
+    def do(work: Work) -> None:
+        if not work.helping:
+            say(f"{stage.label}: starts")
+        if stage.kind in TRAINED and params.launch:
+            launch(work, params)
+        else:
+            KINDS[stage.kind](work, params)
+
+    run = store.ensure(stage, do, root, say, wait=False)
+    if run is not None:
+        say(f"{stage.label}: done, {run.manifest['seconds']:.0f} s")
+        return True
+    return stage.kind in _SHARED and store.help_with(stage, do, root, say)
+
+
+def _longest_way_first(todo: list[Stage], reference: Path) -> dict[str, float]:
+    """A rank by identity: minus the seconds from a stage's start to the end of all that waits for it."""
+    way: dict[str, float] = {}
+    for stage in reversed(todo):
+        after = [way[s.identity] for s in todo if stage.identity in {i.identity for i in s.inputs.values()}]
+        way[stage.identity] = cost(stage, reference) + max(after, default=0.0)
+    return {identity: -seconds for identity, seconds in way.items()}
+
+
+def cost(stage: Stage, reference: Path) -> float:
+    """Seconds that a stage took in the committed reference, or a guess by its kind."""
+    manifest = reference / "stages" / stage.label / store.MANIFEST
+    if manifest.exists():
+        return float(json.loads(manifest.read_text())["seconds"])
+    return _GUESS.get(stage.kind, 5.0)
+
+
+def side_by_side(stages: list[Stage], command: list[str], workers: int, root: Path, reference: Path) -> None:
+    """Runs `workers` processes of `command` until all stages are published, and says how far they are.
+
+    Raises StudyError with the reason of the first that fails; the others are ended, and resume another time.
+    """
+    todo = needed(stages, root)
+    workers = min(workers, len(todo))
+    environment = {**os.environ, **QUIET, "OMP_NUM_THREADS": "1"}
+    pool = [_start(command, environment) for _ in range(workers)]
+    begun = said = time.monotonic()
+    try:
+        while any(process.poll() is None for process, _ in pool):
+            _refuse_failure(pool)
+            if time.monotonic() - said > 30:
+                said = time.monotonic()
+                say(_standing(todo, root, reference, workers, said - begun))
+            time.sleep(0.2)
+        _refuse_failure(pool)
+    finally:
+        for process, _ in pool:
+            process.terminate()
+            process.wait()
+
+
+def _start(command: list[str], environment: dict[str, str]) -> tuple[subprocess.Popen, IO[str]]:
+    """A worker, and the file that takes what it has to say of its end."""
+    errors = tempfile.TemporaryFile("w+")
+    return subprocess.Popen(command, env=environment, cwd=ROOT, stderr=errors), errors
+
+
+def _refuse_failure(pool: list[tuple[subprocess.Popen, IO[str]]]) -> None:
+    for process, errors in pool:
+        if process.poll():
+            errors.seek(0)
+            raise StudyError(reason_of(errors.read().splitlines()))
+
+
+def _standing(todo: list[Stage], root: Path, reference: Path, workers: int, spent: float) -> str:
+    """How many stages are done, and the time left at the pace so far (at first: at the reference's pace)."""
+    left = [stage for stage in todo if not store.folder(stage, root).exists()]
+    all_cost = sum(cost(stage, reference) for stage in todo)
+    left_cost = sum(cost(stage, reference) for stage in left)
+    done_cost = all_cost - left_cost
+    pace = spent / done_cost if done_cost > 0.1 * all_cost else 1 / workers
+    return f"{len(todo) - len(left)} of {len(todo)} stages done, about {left_cost * pace / 60:.0f} min left"
+
+
+def reason_of(said: list[str]) -> str:
+    """Why a stage stopped: the last error that it named itself, else its last lines."""
+    lines = [line for line in said if line.strip()]
+    return named_error(lines) or "a stage stopped: " + ("\n".join(lines[-15:]) or "no word (killed?)")
+
+
+def make_jobs() -> int | None:
+    """N where make was started with -jN."""
+    jobs = re.search(r"-j ?(\d+)", os.environ.get("MAKEFLAGS", ""))
+    return int(jobs[1]) if jobs else None
+
+
+def worker_count() -> int:
+    """Processes side by side: one a core; cores shared out where make runs several chapters; one with a GPU."""
+    if shutil.which("nvidia-smi"):
+        return 1
+    return max(1, len(os.sched_getaffinity(0)) // (make_jobs() or 1))
+
+
+def say(line: str) -> None:
+    print(line, flush=True)

@@ -1,0 +1,95 @@
+"""Rollouts of GRPO by vLLM, as TRL keeps it: beside the trainer on its GPU (colocate), or behind a server.
+
+TRL hands the weights over before each step's rollouts. The prompts are ours, and checked: vLLM expands the tokens
+of a picture itself, and twice where they come expanded (TRL issues 6294 and 6401).
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Sequence
+from itertools import groupby
+from typing import Any
+
+import torch
+
+from studylib.engine.models import load_processor, never_sampled
+from studylib.engine.prompts import PROMPT_TOKENS
+from studylib.engine.vllm import check_prompt
+from studylib.params.load import Params
+from studylib.params.schema import Rl
+from studylib.store.identity import Stage
+
+
+def engine_arguments(params: Params, stage: Stage) -> dict[str, Any]:
+    """Arguments of GRPOConfig for the engine that the params ask for."""
+    from studylib.engine.models import base_path
+
+    launch, config = params.launch, Rl(**stage.params["rl"])
+    told = {
+        "use_vllm": True,
+        "vllm_mode": launch.rollouts,
+        "generation_kwargs": {"logit_bias": dict.fromkeys(never_sampled(load_processor(base_path(params))), -100.0)},
+    }
+    if launch.rollouts == "server":
+        return told | {"vllm_server_base_url": launch.server}
+    _settle_engine()
+    return told | {
+        "vllm_gpu_memory_utilization": launch.engine_memory,
+        "vllm_max_model_length": PROMPT_TOKENS + config.max_new_tokens,
+        "vllm_enable_sleep_mode": torch.cuda.is_available(),  # its memory is the trainer's while it updates
+    }
+
+
+def _settle_engine() -> None:
+    """What TRL does not hand to its engine: bfloat16 whatever the saved weights are, and one CPU's needs."""
+    # Read when vLLM is imported, which TRL does: the engine lives in this process, where its weights can be set.
+    os.environ |= {"VLLM_ENABLE_V1_MULTIPROCESSING": "0", "VLLM_LOGGING_LEVEL": "ERROR"}
+    os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")
+    from trl.generation import vllm_generation
+
+    gpu = torch.cuda.is_available()
+    wanted = {"dtype": "bfloat16" if gpu else "float32", "enforce_eager": not gpu, "limit_mm_per_prompt": {"video": 0}}
+    vllm_generation.LLM = functools.partial(vllm_generation.LLM, **wanted)
+    if not gpu:
+        keep_weights_loadable()
+
+
+def keep_weights_loadable() -> None:
+    """On CPUs vLLM packs its weights, and then takes no new ones: let it keep them as they are."""
+    import vllm.model_executor.layers.utils as layers
+    from vllm.model_executor.models import registry
+
+    def plain(layer, remove_weight: bool) -> None:
+        layer.cpu_linear = torch.nn.functional.linear
+
+    layers.dispatch_cpu_unquantized_gemm = plain
+    registry._run_in_subprocess = lambda inspect: inspect()  # where torchvision would not be mended
+
+
+def engine_rollouts(trainer, rows: Sequence[int]) -> list[list[int]]:
+    """Token ids of the answers to these rows, `num_generations` each. Raises StudyError on a prompt read otherwise."""
+    if trainer.state.global_step != trainer._last_loaded_step:
+        trainer.vllm_generation.sync_weights()
+        trainer._last_loaded_step = trainer.state.global_step
+    each = trainer.num_generations
+    prompts = [trainer._prompt(i).ids.tolist() for i in rows]
+    pictures = [[image.convert("RGB") for image in trainer.rows[i]["images"]] or None for i in rows]
+    image_token = trainer.processing_class.image_token_id
+    served = trainer.args.vllm_mode == "server"
+    asked = prompts if served else [folded(ids, image_token) for ids in prompts]
+    used, said, _, _ = trainer.vllm_generation.generate(
+        prompts=[ids for ids in asked for _ in range(each)],
+        images=[images for images in pictures for _ in range(each)] if any(pictures) else None,
+        num_generations=each,
+    )
+    for place, (i, expected) in enumerate(zip(rows, prompts, strict=True)):
+        check_prompt(trainer.rows[i]["id"], used[place * each], expected)
+    return [list(ids) for ids in said]
+
+
+def folded(ids: Sequence[int], image_token: int) -> list[int]:
+    """Prompt ids with one image token a picture."""
+    runs = ((token, list(same)) for token, same in groupby(ids))
+    return [token for token, same in runs for _ in range(1 if token == image_token else len(same))]

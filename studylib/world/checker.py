@@ -1,0 +1,144 @@
+"""The step checker: what of a response is right by the scene's program, and in which way it goes about the question."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from studylib.world.scenes import lines
+from studylib.world.teachers import DIFFERENT, FAR, what_counts
+
+STATEMENT = re.compile(
+    r"(?P<name>(?:coin )?\w+): (?P<counts>\d+(?: \d+)*) is (?P<sum>\d+)\."
+    r"|(?P<label>row \d|bar \d|tube \d|left|right): (?P<items>[^.:=]*)\."
+    r"|(?P<a>-?\d+)(?P<op>[+\-])(?P<b>\d+)=(?P<c>-?\d+)\."
+    r"|(?P<x>\d+)(?P<cmp>[<>=])(?P<y>\d+)\."
+    r"|(?:So it|It) is (?P<pick>[a-z0-9 ]+)\."
+)
+VALUE = re.compile(r"(?:That gives|It is) (?P<value>-?\d+|row \d)\.")
+
+
+class Step(NamedTuple):
+    start: int
+    end: int
+    right: bool
+
+
+class _Reader:
+    """Follows a response statement by statement: the line read last, the running total, and the hop it is in."""
+
+    def __init__(self, program: dict):
+        self.lines = dict(lines(program["scene"]))
+        self.ops = {label: [tuple(op) for op in ops] for label, ops in zip(self.lines, program["ops"], strict=True)}
+        self.start, self.value = program["start"], program["value"]
+        self.hop = program.get("hop")
+        self.working = False  # on the first hop, which ends with "So it is ..."
+        self.label, self.total = "", self.start
+
+    def _hop_ops(self, label: str) -> list[tuple[str, int]]:
+        hop = self.hop
+        if hop["sort"] == "scan":
+            return [(">" if hop["want"] == "most" else "<", value) for value in hop["parts"].get(label, [])]
+        if label in hop["parts"]:
+            return [("+", value) for value in hop["parts"][label]]
+        place = list(self.lines).index(label)
+        rows = list(hop["parts"].values())
+        return [("+", value) for value in rows[place]] if place < len(rows) else []
+
+    def begin(self, long: bool) -> None:
+        self.working = bool(long and self.hop and self.hop["sort"] != "count")
+        if self.working and self.hop["sort"] == "scan":
+            self.total = 0 if self.hop["want"] == "most" else FAR
+
+    def expected(self) -> list[tuple[str, int]]:
+        if self.label not in self.lines and not (self.hop and self.label in self.hop["parts"]):
+            return []
+        return self._hop_ops(self.label) if self.working else self.ops.get(self.label, [])
+
+    def reading(self, label: str, items: str) -> bool:
+        self.label = label
+        if self.working:
+            if self.hop["sort"] == "total":
+                self.total = 0
+            if label in self.hop["parts"] and label not in self.lines:
+                return items == " ".join(map(str, self.hop["parts"][label]))
+        if label not in self.lines:
+            return False
+        every, needed = " ".join(self.lines[label]) or "none", " ".join(what_counts(self.ops[label]))
+        return items == every or (not self.working and bool(needed) and items == needed)
+
+    def concluded(self) -> None:
+        """A pass has ended: the next one begins from the start again."""
+        self.total = self.start
+
+    def statement(self, m: re.Match) -> bool:
+        if m["name"]:
+            rows = [int(count) for count in m["counts"].split()]
+            parts = self.hop["parts"] if self.hop and self.hop["sort"] == "count" else {}
+            return parts.get(m["name"]) == rows and sum(rows) == int(m["sum"])
+        if m["label"]:
+            return self.reading(m["label"], m["items"])
+        if m["op"]:
+            a, b, c = int(m["a"]), int(m["b"]), int(m["c"])
+            true = c == (a + b if m["op"] == "+" else a - b)
+            right = true and a == self.total and (m["op"], b) in self.expected()
+            self.total = c
+            return right
+        if m["cmp"]:
+            x, y = int(m["x"]), int(m["y"])
+            true = m["cmp"] == (">" if x > y else "<" if x < y else "=")
+            signs = {sign for sign, value in self.expected() if value == x and sign in "<>"}
+            right = true and y == self.total and bool(signs)
+            if signs:
+                self.total = (min if "<" in signs else max)(x, y)
+            return right
+        pick = m["pick"]
+        self.working, self.total = False, self.start
+        return pick == (self.hop["pick"] if self.hop else self.value) or pick == self.value
+
+
+def check(program: dict, response: str) -> list[Step]:
+    """Every step of a response, in order, with its place in the text and whether it is right by the scene's program.
+
+    `program` holds `scene`, `ops`, `start`, `value` and `hop`. A reading is right if it says what that line of the
+    picture shows, or all that the question calls for in it; a sum or comparison, if it is true, carries the total on,
+    and uses a number that the line read last calls for.
+    """
+    reader, steps = _Reader(program), []
+    reader.begin(long="So it is" in response)
+    last = 0
+    for m in STATEMENT.finditer(response):
+        if VALUE.search(response, last, m.start()):
+            reader.concluded()
+        last = m.end()
+        steps.append(Step(m.start(), m.end(), reader.statement(m)))
+    return steps
+
+
+def check_steps(program: dict, response: str) -> tuple[int, int]:
+    """How many steps of a response are right by the scene's program, and how many there are."""
+    steps = check(program, response)
+    return sum(step.right for step in steps), len(steps)
+
+
+def first_answer(response: str) -> str | None:
+    """The value that the first pass ends with: the first "That gives 17." or "It is row 2."; None where none does."""
+    for m in VALUE.finditer(response):
+        if response[m.start() :].startswith("That gives") or m["value"].startswith("row"):
+            return m["value"]
+    return None
+
+
+def strategy(program: dict, response: str) -> str:
+    """The way a response goes: "long" (works the first hop out, or goes over the picture again), else one pass over
+    "all items" or over "what counts", or "none" of these."""
+    statements = list(STATEMENT.finditer(response))
+    reads = [(m["label"], m["items"]) for m in statements if m["label"]]
+    counts = any(m["name"] for m in statements)
+    if counts or "So it is" in response or DIFFERENT in response or len(reads) > len(dict(reads)):
+        return "long"
+    if not reads:
+        return "none"
+    shown = dict(lines(program["scene"]))
+    whole = [len(items.split()) >= len(" ".join(shown.get(label, [])).split()) for label, items in reads]
+    return "all items" if len(reads) == len(shown) and all(whole) else "what counts"
