@@ -6,6 +6,10 @@ import random
 
 import pytest
 
+from studylib.store.machine import hide_gpus
+
+hide_gpus()  # what is tested is what CPUs do, on a machine with GPUs too
+
 WORDS = (
     "what is the sum of red blue green digits row first next then finally wait let me check so that gives "
     "answer please reason step by within tags and put your final none circle square triangle bar table how many"

@@ -20,6 +20,7 @@ from studylib.errors import StudyError, named_error
 from studylib.params.load import Params
 from studylib.paths import ROOT
 from studylib.store.identity import Stage
+from studylib.store.machine import here
 from studylib.store.store import Work
 
 FACTS = "facts.json"
@@ -113,7 +114,7 @@ def _meeting(params: Params) -> list[str]:
 def _run(asked: list[str], work: Work) -> None:
     """Passes on what the main process says; the rest of the output is kept for the reason of a failure."""
     log = work.path.with_suffix(".log")
-    environment = {"OMP_NUM_THREADS": "1", **os.environ, "STUDY_LAUNCHED_BY": str(os.getpid())}
+    environment = {"OMP_NUM_THREADS": "1", **os.environ, "STUDY_LAUNCHED_BY": here()}
     process = subprocess.Popen(
         asked,
         cwd=ROOT,

@@ -7,6 +7,7 @@ import json
 import os
 import sys
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,11 @@ from studylib.errors import StudyError
 from studylib.params.load import Params
 from studylib.store import store
 from studylib.store.identity import Stage
-from studylib.store.machine import die_with
+from studylib.store.machine import die_with_launcher
 from studylib.store.store import Work
+
+# How long a process waits for others, not ten minutes (NCCL): the main one writes 33 GB, another samples 16k tokens.
+PATIENCE = timedelta(hours=1)
 
 
 def train(job: Path) -> None:
@@ -93,12 +97,13 @@ def _say(line: str) -> None:
 def main() -> None:
     faulthandler.enable()
     if "STUDY_LAUNCHED_BY" in os.environ:
-        die_with(int(os.environ["STUDY_LAUNCHED_BY"]))
+        die_with_launcher(os.environ["STUDY_LAUNCHED_BY"])
     mend_torchvision()
     import torch
     from accelerate import PartialState
 
-    state = PartialState(cpu=not torch.cuda.is_available())  # before any work: the process group, this process's GPU
+    # Before any work: the process group, this process's GPU.
+    state = PartialState(cpu=not torch.cuda.is_available(), timeout=PATIENCE)
     try:
         train(Path(sys.argv[1]))
     except StudyError as error:
