@@ -102,5 +102,5 @@ def test_models_and_prompts_are_on_the_gpu_in_bfloat16_where_there_is_one(models
     monkeypatch.setattr("studylib.engine.token_kl._kl", kl)
     from studylib.engine.token_kl import _scored
 
-    _scored(models[0], models[1], ROWS, TEXTS, 32)
+    _scored(models[0], models[1], ROWS, TEXTS, [0, 1], 32)
     assert seen == [("meta", torch.bfloat16)] * 2

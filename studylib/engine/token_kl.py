@@ -40,17 +40,12 @@ def token_kl(
     order = sorted(range(len(rows)), key=lambda i: len(completions[i]))
     gpus = visible_gpus()
     shares = [share for place in range(len(gpus)) if (share := order[place :: len(gpus)])]
-    asked = [
-        (model_path, reference_path, [rows[i] for i in share], [completions[i] for i in share], batch_size)
-        for share in shares
-    ]
+    asked = [(model_path, reference_path, rows, completions, share, batch_size) for share in shares]
     if gpus == [None]:
         tables = [_scored(*asked[0])]
     else:  # fresh interpreters, whose memory on the GPU goes with them
         with ProcessPoolExecutor(len(shares), mp_context=multiprocessing.get_context("spawn")) as children:
             tables = list(children.map(_on_gpu, gpus[: len(shares)], *zip(*asked, strict=True)))
-    tables = [table.assign(response=table["response"].map(dict(enumerate(share)).get))
-              for share, table in zip(shares, tables, strict=True)]  # fmt: skip
     return pd.concat(tables).sort_values(["response", "position"], ignore_index=True)
 
 
@@ -59,8 +54,8 @@ def _on_gpu(gpu: str, *asked) -> pd.DataFrame:
     return _scored(*asked)
 
 
-def _scored(model_path, reference_path, rows, completions, batch_size: int) -> pd.DataFrame:
-    """The table of rows in order of length, on this process's GPU where it has one."""
+def _scored(model_path, reference_path, rows, completions, share: Sequence[int], batch_size: int) -> pd.DataFrame:
+    """The table of a share of the rows, in order of length, on this process's GPU where it has one."""
     import torch
 
     device, dtype = ("cuda", "bfloat16") if torch.cuda.is_available() else ("cpu", "float32")
@@ -68,13 +63,14 @@ def _scored(model_path, reference_path, rows, completions, batch_size: int) -> p
     model, reference = (load_model(path, dtype).to(device) for path in (model_path, reference_path))
     tables = []
     start = 0
-    while start < len(rows):
-        end = min(start + batch_size, len(rows))
-        while end - start > 1 and (end - start) * len(completions[end - 1]) > LETTERS:
-            end -= 1
-        inputs, ids = _with_completions(processor, rows[start:end], completions[start:end])
+    while start < len(share):
+        batch = share[start : start + batch_size]
+        while len(batch) > 1 and len(batch) * len(completions[batch[-1]]) > LETTERS:
+            batch = batch[:-1]
+        start += len(batch)
+        inputs, ids = _with_completions(processor, [rows[i] for i in batch], [completions[i] for i in batch])
         values = _kl(model, reference, inputs, max(map(len, ids)))
-        for index, tokens, row in zip(range(start, end), ids, values, strict=True):
+        for index, tokens, row in zip(batch, ids, values, strict=True):
             table = {
                 "response": index,
                 "position": range(len(tokens)),
@@ -82,7 +78,6 @@ def _scored(model_path, reference_path, rows, completions, batch_size: int) -> p
                 "kl": row[: len(tokens)],
             }
             tables.append(pd.DataFrame(table))
-        start = end
     return pd.concat(tables)
 
 
