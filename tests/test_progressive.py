@@ -72,6 +72,19 @@ def test_generation_starts_after_the_prefix_and_only_own_tokens_are_rolled_out(t
     assert batch["taught"].tolist() == [True] + 7 * [False]
 
 
+def test_an_engine_has_room_for_the_longest_prefix_and_a_whole_answer(tiny_base, rows, tmp_path):
+    """vLLM refuses what is longer than it was told, which would end the run."""
+    told = [{**row, "trace": row["trace"].replace("</think>", "1+1= 2. " * 40 + "</think>")} for row in rows]
+    ours = trainer_of(ProgressiveTrainer, tiny_base, told, tmp_path, weight=0.2, **SCHEDULE)
+    generated(ours, [0, 3])
+    assert ours.prefixes[0][1].ids.shape[0] > 100
+    longest = max(len(ours._prompt(i).ids) for i in range(8))
+    assert ours.args.vllm_max_model_length == longest + CONFIG.max_new_tokens
+    plain = trainer_of(RolloutTrainer, tiny_base, rows, tmp_path)
+    longest = max(len(plain._prompt(i).ids) for i in range(8))
+    assert plain.args.vllm_max_model_length == longest + CONFIG.max_new_tokens
+
+
 def test_prefix_and_completion_are_graded_together(tiny_base, rows, tmp_path, monkeypatch):
     graded = []
     monkeypatch.setattr(grpo, "accuracy", lambda row, response, reason: graded.append(response) or 0.0)

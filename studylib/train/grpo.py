@@ -76,11 +76,16 @@ class RolloutTrainer(loop.Resumable, GRPOTrainer):
         self.prompts, self.rows, self.suppressed, self.rollouts = prompts, rows, list(suppressed), rollouts
         self.texts = without_pictures(rows)
         dataset = Dataset.from_dict({"prompt": [str(i) for i in order], "row": list(order)})
+        kw["args"].vllm_max_model_length = max(self.prompt_lengths()) + kw["args"].max_completion_length
         super().__init__(reward_funcs=[self._accuracy, self._format], train_dataset=dataset, **kw)
         self.reward_func_names = ["accuracy", "format"]
         light_head(language_base(self.model), self.temperature, entropy=True)
         if self.ref_model is not None:
             light_head(self.ref_model, self.temperature)
+
+    def prompt_lengths(self) -> list[int]:
+        """Tokens that may stand before an answer (rows,): an engine must have room for them and the whole answer."""
+        return self.prompts.lengths
 
     def _prompt(self, row: int) -> Prompt:
         return self.prompts[row]

@@ -48,11 +48,20 @@ class ProgressiveTrainer(RolloutTrainer):
     """Rows with "pass_rate" 0 and a "trace" get a prefix; `steps` counts generation batches."""
 
     def __init__(self, *, steps: int, until: float, weight: float, **kwargs):
-        super().__init__(**kwargs)
-        self.steps, self.until, self.weight = steps, until, weight
-        known = zip(column(self.rows, "pass_rate"), column(self.rows, "trace"), strict=True)
+        rows = kwargs["rows"]
+        known = zip(column(rows, "pass_rate"), column(rows, "trace"), strict=True)
         self.hard = {i for i, (rate, trace) in enumerate(known) if rate == 0 and trace}
+        self.steps, self.until, self.weight = steps, until, weight
         self.prefixes: dict[int, tuple[str, Target]] = {}
+        super().__init__(**kwargs)
+
+    def prompt_lengths(self) -> list[int]:
+        """As without prefixes, and on hard questions the longest prefix after the prompt."""
+        lengths, hard = super().prompt_lengths(), sorted(self.hard)
+        longest = [cut(self.texts[i]["trace"], 1.0) for i in hard]
+        for i, target in zip(hard, targets(self.prompts.processor.tokenizer, longest, [None] * len(hard)), strict=True):
+            lengths[i] += len(target.ids)
+        return lengths
 
     def _generate_and_score_completions(self, inputs):
         updates = self.args.steps_per_generation // self.args.gradient_accumulation_steps

@@ -15,10 +15,8 @@ from typing import Any
 import torch
 
 from studylib.engine.models import load_processor, never_sampled
-from studylib.engine.prompts import PROMPT_TOKENS
 from studylib.engine.vllm import check_prompt
 from studylib.params.load import Params
-from studylib.params.schema import Rl
 from studylib.store.identity import Stage
 
 
@@ -26,7 +24,7 @@ def engine_arguments(params: Params, stage: Stage) -> dict[str, Any]:
     """Arguments of GRPOConfig for the engine that the params ask for."""
     from studylib.engine.models import base_path
 
-    launch, config = params.launch, Rl(**stage.params["rl"])
+    launch = params.launch
     told = {
         "use_vllm": True,
         "vllm_mode": launch.rollouts,
@@ -37,7 +35,6 @@ def engine_arguments(params: Params, stage: Stage) -> dict[str, Any]:
     _settle_engine()
     return told | {
         "vllm_gpu_memory_utilization": launch.engine_memory,
-        "vllm_max_model_length": PROMPT_TOKENS + config.max_new_tokens,
         "vllm_enable_sleep_mode": torch.cuda.is_available(),  # its memory is the trainer's while it updates
     }
 
