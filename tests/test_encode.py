@@ -10,11 +10,11 @@ from datasets import Dataset, Features, List, Value
 from datasets import Image as Picture
 from PIL import Image
 
+from studylib.data.rows import column, picture_sizes, without_pictures
 from studylib.engine.models import freeze_vision, load_model, load_processor
 from studylib.engine.prompts import encode
 from studylib.train import encode as encoding
 from studylib.train.encode import Prompts
-from studylib.train.rows import column, picture_sizes, without_pictures
 
 SIZES = [(), ((112, 112),), ((60, 200), (333, 41)), ((28, 28),), ((640, 480),)]  # width, height
 

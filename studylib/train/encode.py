@@ -16,15 +16,12 @@ import torch
 from peft import PeftModel
 from torch.nn.utils.rnn import pad_sequence
 from transformers.modeling_outputs import BaseModelOutputWithPooling
-from transformers.models.qwen2_vl.image_processing_qwen2_vl import smart_resize
 
-from studylib.engine.prompts import render
+from studylib.engine.prompts import TOGETHER, PromptIds
 from studylib.errors import StudyError
-from studylib.train.rows import picture_sizes, without_pictures
 
 CACHE_BYTES = 2**30  # image features kept in memory, those used last; others are computed again
 CACHED_PROMPTS = 4096
-TOGETHER = 1000  # texts that are tokenised together
 
 
 @dataclass(frozen=True)
@@ -60,13 +57,12 @@ class Prompts:
             raise StudyError("The vision tower is trainable: call studylib.engine.models.freeze_vision(model) first.")
         self.processor, self.rows = processor, rows
         self.visual = _own_tower(self.base.model.visual)
-        self.grids = [grids(processor, sizes) for sizes in picture_sizes(rows)]
-        self.texts = self._tokenised(without_pictures(rows), instruct)
+        self.ids = PromptIds(processor, rows, instruct)
         self._made = functools.lru_cache(CACHED_PROMPTS)(self._encode)
         self._features: OrderedDict[int, torch.Tensor] = OrderedDict()
 
     def __len__(self) -> int:
-        return len(self.texts)
+        return len(self.ids)
 
     def __getitem__(self, index: int) -> Prompt:
         return self._made(index)
@@ -74,12 +70,11 @@ class Prompts:
     @property
     def lengths(self) -> list[int]:
         """Tokens of each prompt, those of its pictures included."""
-        seen = (int(self._tokens(grid).sum()) - len(grid) for grid in self.grids)
-        return [len(ids) + pictures for ids, pictures in zip(self.texts, seen, strict=True)]
+        return self.ids.lengths
 
     def features(self, indices: Sequence[int]) -> dict[str, torch.Tensor]:
         """{"image_features": (image tokens, hidden)} of these rows in this order; {} if no picture."""
-        pictured = [i for i in indices if len(self.grids[i])]
+        pictured = [i for i in indices if len(self.ids.grids[i])]
         missing = sorted({i for i in pictured if i not in self._features})
         found = self._tower(missing) if missing else {}
         for i in pictured:
@@ -89,26 +84,10 @@ class Prompts:
         self._keep(found)
         return {"image_features": torch.cat(chosen)} if chosen else {}
 
-    def _tokenised(self, rows: Sequence[dict], instruct: bool) -> list[torch.Tensor]:
-        """Ids of each prompt with one image token a picture."""
-        made: list[torch.Tensor] = []
-        for start in range(0, len(rows), TOGETHER):
-            chunk = range(start, min(start + TOGETHER, len(rows)))
-            shown = [{**rows[i], "images": [None] * len(self.grids[i])} for i in chunk]
-            texts = [render(self.processor, row, instruct) for row in shown]
-            made += [torch.tensor(ids, dtype=torch.int32) for ids in self.processor.tokenizer(texts)["input_ids"]]
-        return made
-
-    def _tokens(self, grid: torch.Tensor) -> torch.Tensor:
-        return grid.prod(-1) // self.visual.spatial_merge_size**2
-
     def _encode(self, index: int) -> Prompt:
-        text, grid = self.texts[index].long(), self.grids[index]
+        ids, grid = self.ids[index], self.ids.grids[index]
         if len(grid) == 0:
-            return Prompt(text, torch.arange(len(text)).repeat(3, 1))
-        pictures = text == self.processor.image_token_id
-        repeats = torch.ones_like(text).masked_scatter(pictures, self._tokens(grid))
-        ids = text.repeat_interleave(repeats)
+            return Prompt(ids, torch.arange(len(ids)).repeat(3, 1))
         types = (ids == self.processor.image_token_id).int()
         positions, _ = self.base.model.get_rope_index(ids[None], types[None], grid)
         return Prompt(ids, positions[:, 0])
@@ -119,14 +98,14 @@ class Prompts:
         pictures = [picture.convert("RGB") for i in indices for picture in self.rows[i]["images"]]
         batch = self.processor.image_processor(images=pictures, return_tensors="pt")
         pixels, grid = batch["pixel_values"].to(device, self.visual.dtype), batch["image_grid_thw"]
-        if not torch.equal(grid, torch.cat([self.grids[i] for i in indices])):
+        if not torch.equal(grid, torch.cat([self.ids.grids[i] for i in indices])):
             raise StudyError(
                 f"A picture of the rows {indices} has another size than its header says: report the file with the "
                 "versions of transformers and pillow."
             )
         with torch.autocast(device.type, enabled=False):
             seen = self.visual(pixels, grid_thw=grid.to(device), return_dict=True).pooler_output
-        counts = [int(self._tokens(self.grids[i]).sum()) for i in indices]
+        counts = [int(self.ids.seen(i).sum()) for i in indices]
         return dict(zip(indices, seen.cpu().split(counts), strict=True))
 
     def _keep(self, found: dict[int, torch.Tensor]) -> None:
@@ -134,15 +113,6 @@ class Prompts:
         self._features |= {i: value.clone() for i, value in found.items()}
         while sum(value.nbytes for value in self._features.values()) > CACHE_BYTES:
             self._features.popitem(last=False)
-
-
-def grids(processor, sizes: Sequence[tuple[int, int]]) -> torch.Tensor:
-    """Patches in time, height and width (pictures, 3) of pictures of these sizes, as the image processor cuts them."""
-    images = processor.image_processor
-    bounds = {"min_pixels": images.size["shortest_edge"], "max_pixels": images.size["longest_edge"]}
-    cut = [smart_resize(*size, factor=images.patch_size * images.merge_size, **bounds) for size in sizes]
-    found = [[1, height // images.patch_size, width // images.patch_size] for height, width in cut]
-    return torch.tensor(found, dtype=torch.long).reshape(-1, 3)
 
 
 def _own_tower(visual):

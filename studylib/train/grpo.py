@@ -15,6 +15,7 @@ from datasets import Dataset
 from trl import GRPOConfig, GRPOTrainer
 from trl.trainer.utils import split_tensor_dict
 
+from studylib.data.rows import without_pictures
 from studylib.engine.models import add_lora, freeze_vision, load_model, load_processor, never_sampled
 from studylib.params.schema import Rl
 from studylib.train import loop
@@ -31,7 +32,6 @@ from studylib.train.encode import (
 from studylib.train.heads import light_head, plain_attention
 from studylib.train.rewards import ACCURACY, FORMAT, accuracy, well_formed
 from studylib.train.rollouts import dealt_order, decoded
-from studylib.train.rows import without_pictures
 
 LOGGED = {
     "loss": "loss",

@@ -14,11 +14,11 @@ from pathlib import Path
 
 import torch
 
+from studylib.data.rows import column
 from studylib.params.schema import Rl
 from studylib.train import loop
 from studylib.train.encode import targets
 from studylib.train.grpo import RolloutTrainer, train_grpo
-from studylib.train.rows import column
 
 
 def losses(

@@ -18,12 +18,12 @@ from pathlib import Path
 
 import torch
 
+from studylib.data.rows import column
 from studylib.errors import StudyError
 from studylib.params.schema import Rl
 from studylib.train import loop
 from studylib.train.encode import Prompt, Target, targets
 from studylib.train.grpo import RolloutTrainer, train_grpo
-from studylib.train.rows import column
 
 _SENTENCE_END = re.compile(r"[.!?](?=\s)|\n")
 

@@ -12,13 +12,13 @@ from datasets import Dataset
 from torch.utils.data import Sampler
 from trl import SFTConfig, SFTTrainer
 
+from studylib.data.rows import column
 from studylib.engine.models import add_lora, freeze_vision, load_model, load_processor
 from studylib.errors import StudyError
 from studylib.params.schema import Sft
 from studylib.train import loop
 from studylib.train.encode import Prompts, forward_inputs, language_base, pack_targets, targets
 from studylib.train.heads import light_head, plain_attention
-from studylib.train.rows import column
 
 LOGGED = {
     "loss": "loss",

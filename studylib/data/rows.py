@@ -1,4 +1,4 @@
-"""Question rows as a trainer reads them: a picture is decoded when it is used, and no others are in memory then."""
+"""Question rows as trainers and engines read them: a picture is decoded when it is used, and no other is in memory."""
 
 from __future__ import annotations
 
