@@ -8,7 +8,7 @@ import torch
 from studylib.engine.attention import attend, compiled
 from studylib.engine.decode import decode
 from studylib.engine.generate import Sampling, generate
-from studylib.engine.kv_cache import Memory
+from studylib.engine.kv_cache import KVCache
 from studylib.engine.models import add_lora, load_model, load_processor, never_sampled
 from studylib.engine.prompts import encode
 from studylib.engine.sampling import draw, noise_of, nucleus
@@ -170,7 +170,7 @@ def test_compiled_attention_equals_torch_on_rows_of_unequal_length():
         pytest.skip("no C compiler here: decoding falls back on torch's attention, nothing to compare")
     torch.manual_seed(0)
     config = SimpleNamespace(num_key_value_heads=3, num_attention_heads=6, hidden_size=96, num_hidden_layers=2)
-    shared, copied = (Memory(config, 7, torch.empty(0)) for _ in range(2))
+    shared, copied = (KVCache(config, 7, torch.empty(0)) for _ in range(2))
     copied.attention = None
     prompts = torch.randn(2, 2, 3, 40, 16), torch.randn(2, 2, 3, 9, 16)
     for memory in (shared, copied):

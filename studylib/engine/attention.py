@@ -94,7 +94,7 @@ def compiled(size: int, group: int):
 
 
 def attend(query: torch.Tensor, memory, layer: int, scaling: float) -> torch.Tensor:
-    """Attend from `query` (rows, heads, 1, size) to what `memory` (kv_cache.Memory) holds of that layer.
+    """Attend from `query` (rows, heads, 1, size) to what `memory` (kv_cache.KVCache) holds of that layer.
 
     Returns (rows, 1, heads * size).
     """

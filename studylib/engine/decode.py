@@ -16,7 +16,7 @@ from threading import Lock
 import torch
 
 from studylib.engine.attention import attend
-from studylib.engine.kv_cache import Memory, Prompt, read_prompts
+from studylib.engine.kv_cache import KVCache, Prompt, read_prompts
 from studylib.engine.models import mend_torchvision
 from studylib.engine.sampling import Sampling, draw
 
@@ -77,7 +77,7 @@ class Batch:
         self.model, self.sampling = model, sampling
         self.text = model.model.language_model
         weight = self.text.embed_tokens.weight
-        self.memory = Memory(self.text.config, slots, weight)
+        self.memory = KVCache(self.text.config, slots, weight)
         self.slots = slots
         self.cos, self.sin = rope_table(self.text, weight)
         self.bias = weight.new_zeros(weight.shape[0])

@@ -21,7 +21,7 @@ class Prompt:
     position: int
 
 
-class Memory:
+class KVCache:
     """Keys and values of all rows in one block, (2, layers, rows, key heads, columns, head size).
 
     Row r has `length[r]` columns filled. Where our own attention works, a prompt stays where it was read, shared by

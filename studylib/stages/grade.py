@@ -13,13 +13,13 @@ from studylib.store.store import Work
 def grade(work: Work, params: Params) -> None:
     """`grades.parquet`, a row a response: extracted answer, outcome, and how it was found."""
     responses = pd.read_parquet(work.inputs["responses"].path / "responses.parquet")
-    table, judge = _graded(responses, work, params)
+    table, judge = grade_responses(responses, work, params)
     write_table(table, work.path / "grades.parquet")
     work.facts |= {"judge": judge} if judge else {}
     work.facts |= {"accuracy": round(float((table["outcome"] == "correct").mean()), 4)}
 
 
-def _graded(responses: pd.DataFrame, work: Work, params: Params) -> tuple[pd.DataFrame, dict]:
+def grade_responses(responses: pd.DataFrame, work: Work, params: Params) -> tuple[pd.DataFrame, dict]:
     """Grades by the rules; what these leave unparsed by the judge, where the params name one, and its facts."""
     from studylib.grading import grade_many
 

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from studylib.errors import StudyError
 from studylib.params.load import Params
-from studylib.store.files import _table, load_rows, save_rows
+from studylib.store.files import load_rows, read_table, save_rows
 from studylib.store.store import Run, Work
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def distill(work: Work, params: Params) -> None:
 
 def no_easy(work: Work, params: Params) -> None:
     """The queries without those that the base solves every time (paper 2.2, ablation)."""
-    grades = _table(work.inputs["grades"], "grades")
+    grades = read_table(work.inputs["grades"], "grades")
     always = (grades["outcome"] == "correct").groupby(grades["question_id"]).all()
     easy, rows = set(always[always].index), load_rows(work.inputs["data"])
     kept = [i for i, name in enumerate(rows["id"]) if name not in easy]
@@ -71,5 +71,5 @@ def _with(rows: "Dataset", chosen: list[dict], *columns: str) -> "Dataset":
 
 def _answers(responses: Run, grades: Run) -> dict[str, list]:
     """Responses with `.text`, `.tokens` and `.outcome`, in order, by query."""
-    graded = _table(responses, "responses").assign(outcome=_table(grades, "grades")["outcome"])
+    graded = read_table(responses, "responses").assign(outcome=read_table(grades, "grades")["outcome"])
     return {name: list(group.itertuples()) for name, group in graded.groupby("question_id", sort=False)}

@@ -71,13 +71,13 @@ def _in_parts(work: Work, params: Params) -> pd.DataFrame:
         def progress(done: int, _of: int) -> None:
             work.progress(start * asked["samples"] + done, total, "responses")
 
-        write_table(_responses(work, params, model_of(work.inputs, params), chunk, progress), path)
+        write_table(sample_responses(work, params, model_of(work.inputs, params), chunk, progress), path)
 
     parts = work.shared([f"{start:06d}" for start in range(0, len(rows), size)], make)
     return pd.concat([pd.read_parquet(part) for part in parts], ignore_index=True)
 
 
-def _responses(work, params, model: Path | str, rows: "Dataset", progress) -> pd.DataFrame:
+def sample_responses(work, params, model: Path | str, rows: "Dataset", progress) -> pd.DataFrame:
     from studylib.engine.generate import Sampling, generate
 
     asked = work.stage.params

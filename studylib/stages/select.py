@@ -7,8 +7,8 @@ import pandas as pd
 
 from studylib.engine.models import base_path
 from studylib.params.load import Params
-from studylib.stages.grade import _graded
-from studylib.stages.sample import _responses
+from studylib.stages.grade import grade_responses
+from studylib.stages.sample import sample_responses
 from studylib.store.files import checkpoints, load_rows, write_table
 from studylib.store.store import Work
 
@@ -22,8 +22,8 @@ def select(work: Work, params: Params) -> None:
 
     def make(name: str, path: Path) -> None:
         model = work.inputs["model"].path / name if "model" in work.inputs else base_path(params)
-        responses = _responses(work, params, model, load_rows(work.inputs["questions"]), None)
-        graded, _ = _graded(responses, work, params)
+        responses = sample_responses(work, params, model, load_rows(work.inputs["questions"]), None)
+        graded, _ = grade_responses(responses, work, params)
         reward = ACCURACY * (graded["outcome"] == "correct") + FORMAT * responses["text"].map(well_formed)
         write_table(responses.assign(checkpoint=name, outcome=graded["outcome"], reward=reward), path)
         work.progress(names.index(name) + 1, len(names), "checkpoints validated")

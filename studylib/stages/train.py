@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from studylib.params.load import Params
 from studylib.params.schema import Interleaved, Progressive, Rl, Sft
-from studylib.store.files import _table, load_rows, model_of
+from studylib.store.files import load_rows, model_of, read_table
 from studylib.store.store import Work
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def progressive(work: Work, params: Params) -> None:
     from studylib.train.progressive import cut, train_progressive
 
     config, wanted = Rl(**work.stage.params["rl"]), Progressive(**work.stage.params["progressive"])
-    grades = _table(work.inputs["grades"], "grades")
+    grades = read_table(work.inputs["grades"], "grades")
     rates = (grades["outcome"] == "correct").groupby(grades["question_id"]).mean()
     rows = load_rows(work.inputs["data"])
     rows = rows.add_column("pass_rate", [float(rates[name]) for name in rows["id"]])

@@ -54,5 +54,5 @@ def write_table(table: pd.DataFrame, path: Path) -> None:
     part.rename(path)
 
 
-def _table(run: Run, name: str) -> pd.DataFrame:
+def read_table(run: Run, name: str) -> pd.DataFrame:
     return pd.read_parquet(run.path / f"{name}.parquet")
