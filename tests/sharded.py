@@ -19,8 +19,11 @@ def main(base: str, out: str, head: str) -> None:
     from accelerate import PartialState
     from accelerate.utils import FullyShardedDataParallelPlugin
     from accelerate.utils.fsdp_utils import fsdp2_prepare_model
+    from torch.distributed.fsdp import FSDPModule
     from torch.distributed.tensor import DTensor
     from training import build_rows
+    from trl.trainer import grpo_trainer
+    from trl.trainer.utils import add_fused_lm_head
 
     from studylib.cluster.launch import FSDP2
     from studylib.cluster.process import arguments
@@ -59,15 +62,18 @@ def main(base: str, out: str, head: str) -> None:
         made.model.train()
         return made
 
-    def sharded(made, precision="no"):
-        """accelerate's own steps on a GPU: the policy of the precision, ours on top, then the wrapping."""
+    def accelerator(precision="no"):
+        """What accelerate's own steps on a GPU need: the policy of the precision, ours on top."""
         plugin = FullyShardedDataParallelPlugin()
         if precision != "no":
             plugin.set_mixed_precision(precision)
         fake = SimpleNamespace(fsdp_plugin=plugin)
         fake = SimpleNamespace(state=fake, mixed_precision=precision, is_main_process=True)
         sharding.float_outputs(fake)
-        made.model = fsdp2_prepare_model(fake, made.model)
+        return fake
+
+    def sharded(made, precision="no"):
+        made.model = fsdp2_prepare_model(accelerator(precision), made.model)
         return made
 
     def backward(made, places, averaged=1):
@@ -122,6 +128,20 @@ def main(base: str, out: str, head: str) -> None:
         "gradients held whole": sum(p.grad.numel() for p in held if p is not None and p.grad is not None),
         "gradients": sorted({str(grad.dtype) if isinstance(grad, DTensor) else "whole" for grad in kept}),
         "log_probs": str(scored.dtype),
+    }
+
+    # The reference of GRPO, as TRL hands it over.
+    sharding.shard_reference_by_layers()
+    alone, reference = load_model(base), load_model(base)
+    for model in (alone, reference):
+        add_fused_lm_head(model)
+        heads.light_head(model)
+    reference = grpo_trainer.prepare_fsdp(reference, accelerator())
+    with torch.no_grad():
+        expected, scored = (m(**batch, fused_lm_head=True).log_probs for m in (alone, reference))
+    told["reference"] = {
+        "units": sum(isinstance(module, FSDPModule) for module in reference.modules()),
+        "error": float((expected - scored).abs().max()),
     }
     if state.is_main_process:
         (Path(out) / "told.json").write_text(json.dumps(told))

@@ -52,7 +52,7 @@ def data(tmp_path_factory):
 def stage_of(data, folder, kind, said=None, **changes):
     """A training stage at work, as the schedule makes it, and its params."""
     sizes = {f"{section}.{key}": value for section, told in SIZES.items() for key, value in told.items()}
-    params = load_params("smoke", {"hardware": HARDWARE, "launch": LAUNCH, **sizes, **changes})
+    params = load_params("smoke", {"hardware": {**HARDWARE}, "launch": {**LAUNCH}, **sizes, **changes})
     sections = {name: getattr(params, name).model_dump() for name in METHODS[kind]}
     folder.mkdir(exist_ok=True)
     say = print if said is None else said.append
@@ -110,6 +110,14 @@ def test_a_killed_process_fails_the_stage_within_a_minute_and_a_restart_resumes(
     assert steps == sorted(set(steps)) and steps[-1] == 80
 
 
+def test_one_gpu_is_trained_on_without_a_second_copy_of_the_gradients(data, tmp_path):
+    """DistributedDataParallel holds them in buckets of its own."""
+    work, params = stage_of(data, tmp_path, "sft", **{"hardware.gpus": 1, "launch.sharding": "none"})
+    assert launch.configuration(params, work.stage)["distributed_type"] == "NO"
+    work, params = stage_of(data, tmp_path, "sft", **{"launch.sharding": "none"})
+    assert launch.configuration(params, work.stage)["distributed_type"] == "MULTI_GPU"
+
+
 def test_the_main_process_clears_away_nothing_that_another_still_reads(tmp_path):
     """tests/ended_together.py: the other process is the slower one, as it was once in forty trainings."""
     (tmp_path / "resume").mkdir()
@@ -159,3 +167,4 @@ def test_a_sharded_model_takes_the_step_of_a_whole_one_and_is_published_whole(re
         told = seen["bfloat16"]
         assert told["gradients held whole"] == 0 and told["gradients"] == ["torch.float32"]
         assert told["log_probs"] == "torch.float32"
+    assert seen["reference"]["units"] > 4 and seen["reference"]["error"] < 1e-4

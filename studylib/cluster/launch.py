@@ -69,10 +69,11 @@ def command(work: Work, params: Params) -> list[str]:
 def configuration(params: Params, stage: Stage) -> dict[str, Any]:
     """What `accelerate config` would have written. On CPUs it is started alike, and accelerate then shards nothing."""
     hardware, sharded = params.hardware, params.launch.sharding == "fsdp2"
+    alone = hardware.nodes * hardware.gpus == 1  # then DDP would only hold a second copy of the gradients
     section = stage.params["sft" if stage.kind == "sft" else "rl"]
     found = {
         "compute_environment": "LOCAL_MACHINE",
-        "distributed_type": "FSDP" if sharded else "MULTI_GPU",
+        "distributed_type": "FSDP" if sharded else "NO" if alone else "MULTI_GPU",
         "num_machines": hardware.nodes,
         "num_processes": hardware.nodes * hardware.gpus,
         "mixed_precision": "bf16" if section["dtype"] == "bfloat16" else "no",

@@ -26,6 +26,8 @@ PATIENCE = timedelta(hours=1)
 
 def train(job: Path) -> None:
     """Does the stage of a job as `studylib.stages.train` does it in one process; the main process leaves the facts."""
+    import torch
+
     from studylib.stages.kinds import KINDS
     from studylib.train import loop
     from studylib.train.sharding import shard_reference_by_layers
@@ -38,6 +40,7 @@ def train(job: Path) -> None:
     work = Work(stage, Path(told["path"]), inputs, _say, helping=True, launched=arguments(params, stage))
     shard_reference_by_layers()
     loop.CHECKPOINT_SECONDS = 60 * params.launch.checkpoint_minutes
+    loop.SAVED = torch.bfloat16 if params.model.dtype == "bfloat16" else None  # as the base was, and its engines are
     loop.run = ended_together(loop.run)
     KINDS[stage.kind](work, params)
     check(work.facts, params)
@@ -70,7 +73,9 @@ def arguments(params: Params, stage: Stage) -> dict[str, Any]:
         # Else accelerate keeps the gradients of all but the last micro-batch whole, in bfloat16, on every GPU.
         asked["accelerator_config"] = {"gradient_accumulation_kwargs": {"sync_each_batch": True}}
     if stage.kind != "sft":
-        asked["model_init_kwargs"] = {"device_map": None}  # of the reference, which "auto" spreads over all GPUs
+        # Of the reference: "auto" would spread it over all GPUs, and never trained it needs no float32.
+        dtype = stage.params["rl"]["dtype"]
+        asked["model_init_kwargs"] = {"device_map": None, "dtype": dtype}
     if stage.kind == "sft" or params.launch.rollouts == "decoded":
         return {"launched": asked}
     from studylib.train.rollouts_vllm import engine_arguments, engine_rollouts

@@ -122,7 +122,7 @@ def run_engine(model_path, rows, instruct, samples, sampling, batch_size: int, r
                 more = False
                 break
             [request] = engine.enqueue([vllm_prompt(processor, rows[index], instruct)], settings, use_tqdm=False)
-            in_flight[request] = index
+            in_flight[request.partition("-")[0]] = index  # outputs go by the number before vLLM's own ending
         for output in engine.llm_engine.step() if in_flight else ():
             if output.finished:
                 index = in_flight.pop(output.request_id)

@@ -17,7 +17,10 @@ from studylib.store.identity import Stage, file_hash
 # Each set of base samples is drawn with a seed of its own: A tags the levels, every gain is taken against B.
 BASE_SETS = {"base_a": (101, False), "base": (102, False), "base_instructed": (103, True)}
 # What a stage's function calls only where the params name it; else its code does not count.
-ENGINES = {"hf": "studylib.engine.generate:_hugging_face", "vllm": "studylib.engine.generate:_vllm"}
+ENGINES = {  # what only one of them reaches
+    "hf": ("studylib.engine.generate:_hugging_face", "studylib.stages.sample:_in_parts"),
+    "vllm": ("studylib.engine.generate:_vllm", "studylib.stages.sample:_as_they_come"),
+}
 JUDGE = "studylib.grading.judged:judged"
 
 
@@ -60,7 +63,7 @@ class _Builder:
         self.data_asked = params.data.model_dump()
         if params.data.published:
             self.data_asked["local_files"] = local_files(params.data)
-        self.unused = tuple(ENGINES[name] for name in ENGINES if name != params.engine.name)
+        self.unused = tuple(code for name in ENGINES if name != params.engine.name for code in ENGINES[name])
         self.unused += () if params.judge else (JUDGE,)
         self.evaluation = params.sampling.model_dump(include={"temperature", "top_p", "top_k", "max_new_tokens"})
 

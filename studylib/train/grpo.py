@@ -55,6 +55,8 @@ LOGGED = {
     "rl_gradient": "rl_gradient",
     "prefix_share": "prefix_share",
     "prefix_length": "prefix_length",
+    "engine_gap": "engine_gap",
+    "engine_gap_max": "engine_gap_max",
     "num_tokens": "tokens",
     "step_time": "step_seconds",
     "generation": "generation_seconds",
@@ -75,6 +77,7 @@ class RolloutTrainer(loop.Resumable, GRPOTrainer):
     ):
         self.prompts, self.rows, self.suppressed, self.rollouts = prompts, rows, list(suppressed), rollouts
         self.texts = without_pictures(rows)
+        self.engine_logps: list[list[float]] | None = None  # of the answers' tokens, where an engine of its own sampled
         dataset = Dataset.from_dict({"prompt": [str(i) for i in order], "row": list(order)})
         kw["args"].vllm_max_model_length = max(self.prompt_lengths()) + kw["args"].max_completion_length
         super().__init__(reward_funcs=[self._accuracy, self._format], train_dataset=dataset, **kw)
@@ -104,7 +107,23 @@ class RolloutTrainer(loop.Resumable, GRPOTrainer):
         output = super()._generate_and_score_completions(inputs)
         metrics = self._metrics["train"]
         metrics["scoring"].append(time.perf_counter() - start - metrics["generation"][-1])
+        if self.engine_logps is not None and output.get("old_per_token_logps") is not None:
+            self._log_gap(output["old_per_token_logps"], output["completion_mask"].bool())
         return {**output, "row": torch.tensor(self._batch_rows)}
+
+    def _log_gap(self, trained: torch.Tensor, mask: torch.Tensor) -> None:
+        """Logs how far the engine's log-probabilities of what it said are from the trainer's, in nats a token.
+
+        They are the same policy's in two implementations: what they differ by makes GRPO off-policy.
+        """
+        sampled = torch.zeros_like(trained)
+        for row, logps in zip(sampled, self.engine_logps, strict=True):
+            row[: len(logps)] = torch.tensor(logps)
+        gap = ((trained - sampled).abs() * mask).flatten()
+        parts = torch.stack([gap.sum(), mask.sum().to(gap.dtype), gap.max()])
+        total, tokens, largest = self.accelerator.gather(parts).view(-1, 3).unbind(1)
+        self._metrics["train"]["engine_gap"].append(float(total.sum() / tokens.sum()))
+        self._metrics["train"]["engine_gap_max"].append(float(largest.max()))
 
     def _prepare_inputs(self, generation_batch):
         """As TRL's, but mini-batches are whole groups (64 of 128 prompts), not rollouts at random."""
@@ -274,7 +293,7 @@ def train_grpo(
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
     processor = load_processor(model_path)
-    model = load_model(model_path)
+    model = load_model(model_path, loop.base_dtype(config))
     freeze_vision(model)
     plain_attention(model)
     prompts = Prompts(model, processor, rows)

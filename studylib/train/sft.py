@@ -231,7 +231,7 @@ def train_sft(
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
     processor = load_processor(model_path)
-    model = load_model(model_path)
+    model = load_model(model_path, loop.base_dtype(config))
     freeze_vision(model)
     plain_attention(model)
     traces = Traces(model, processor, rows, instruct)
