@@ -33,7 +33,8 @@ def _as_they_come(work: Work, params: Params) -> pd.DataFrame:
         raise Helped(False)
     from studylib.engine.generate import Sampling, as_finished
 
-    asked, rows, model = work.stage.params, load_rows(work.inputs["questions"]), model_of(work.inputs, params)
+    asked, model = work.stage.params, model_of(work.inputs, params)
+    rows = _prompted(work, load_rows(work.inputs["questions"]))
     kept = work.path / "part-responses.jsonl"
     known = _whole_lines(kept)
     missing = [place for place in range(len(rows)) if place not in known]
@@ -80,7 +81,7 @@ def _in_parts(work: Work, params: Params) -> pd.DataFrame:
 def sample_responses(work, params, model: Path | str, rows: "Dataset", progress) -> pd.DataFrame:
     from studylib.engine.generate import Sampling, generate
 
-    asked = work.stage.params
+    asked, rows = work.stage.params, _prompted(work, rows)
     answers = generate(
         model,
         rows,
@@ -121,3 +122,13 @@ def _describer(work: Work, model: Path | str) -> Callable[[dict, list], list[dic
         ]
 
     return describe
+
+
+def _prompted(work: Work, rows: "Dataset") -> "Dataset":
+    """The rows with the stage's prompt below each question, where it has one."""
+    prompt = work.stage.params.get("prompt")
+    if "prompt" in work.inputs:
+        prompt = json.loads((work.inputs["prompt"].path / "selection.json").read_text())["prompt"]
+    if not prompt:
+        return rows
+    return rows.remove_columns("question").add_column("question", [f"{asked}\n{prompt}" for asked in rows["question"]])
