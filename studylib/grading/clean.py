@@ -68,8 +68,8 @@ _BRACED_UNIT = re.compile(
 _LATEX = str.maketrans(
     {"\u03c0": "\\pi ", "\u00d7": "\\times ", "\u00f7": "\\div ", "\u22c5": "\\cdot ", "\u00b7": "\\cdot ",
      "\u00b1": "\\pm ", "\u2264": "\\leq ", "\u2a7d": "\\leq ", "\u2266": "\\leq ", "\u2265": "\\geq ",
-     "\u2a7e": "\\geq ", "\u2267": "\\geq ", "\u2260": "\\neq ", "\u221e": "\\infty ", "\u222a": "\\cup ", "\u2229": "\\cap ",
-     "\u2208": "\\in ", "\u2205": "\\emptyset ", "\u2220": "\\angle ", "\u25b3": "\\triangle ", "\u22a5": "\\perp ",
+     "\u2a7e": "\\geq ", "\u2267": "\\geq ", "\u2260": "\\neq ", "\u221e": "\\infty ", "\u222a": "\\cup ",
+     "\u2229": "\\cap ", "\u2208": "\\in ", "\u2205": "\\emptyset ", "\u2220": "\\angle ", "\u25b3": "\\triangle ", "\u22a5": "\\perp ",
      "\u27c2": "\\perp ", "\u2225": "\\parallel ", "\u2245": "\\cong ", "\u224c": "\\cong ", "\u223d": "\\sim ",
      "\u223c": "\\sim ", "\u2236": ":", "\u2032": "'", "\u2033": "''", "\u03b1": "\\alpha ", "\u03b2": "\\beta ",
      "\u03b3": "\\gamma ", "\u03b8": "\\theta ", "\u03bb": "\\lambda ", "\u03c6": "\\phi ", "\u03c9": "\\omega ",

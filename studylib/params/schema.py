@@ -129,7 +129,7 @@ class Launch(Section):
     sharding: Literal["fsdp2", "none"]
     gradient_checkpointing: bool
     rollouts: Literal["decoded", "colocate", "server"]
-    engine_memory: Rate
+    engine_memory: Rate = 0.6
     checkpoint_minutes: float = Field(gt=0)
     server: str | None = None
     slurm: list[str] = []

@@ -21,7 +21,7 @@ import pandas as pd
 from studylib.errors import StudyError, named_error
 from studylib.params.load import Params, load_params, nearest
 from studylib.paths import ROOT
-from studylib.store import store
+from studylib.store import machine, store
 from studylib.store.files import load_rows, model_of
 from studylib.store.identity import Stage
 from studylib.store.store import Run
@@ -42,6 +42,8 @@ class Study:
             raise StudyError(f"The seed is {seed}: seeds are whole numbers from 1.")
         self.reading = os.environ.get("STUDY_READ") == "1"
         self.params: Params = load_params(scale, self.overrides)
+        if not self.params.launch:
+            machine.hide_gpus()
         self.plan = build_plan(self.params, seed)
         self.root = runs_root(scale)
 

@@ -24,7 +24,10 @@ BASE_SETS = {
 PROMPT_DRAWS = 110  # and on: the prompts on validation, one after the other
 PARENTS = ("sft_eureka", "rl")  # of every combination
 # What a stage's function calls only where the params name it; else its code does not count.
-ENGINES = {"hf": "studylib.engine.generate:_hugging_face", "vllm": "studylib.engine.generate:_vllm"}
+ENGINES = {  # what only one of them reaches
+    "hf": ("studylib.engine.generate:_hugging_face", "studylib.stages.sample:_in_parts"),
+    "vllm": ("studylib.engine.generate:_vllm", "studylib.stages.sample:_as_they_come"),
+}
 JUDGE = "studylib.grading.judged:judged"
 
 
@@ -78,7 +81,7 @@ class _Builder:
         self.base = {"base": base_identity(params), "max_pixels": params.model.max_pixels}
         self.engine = params.engine.model_dump()
         self.judge = {"judge": params.judge.model_dump(exclude={"base_url", "at_once"})} if params.judge else {}
-        self.unused = tuple(ENGINES[name] for name in ENGINES if name != params.engine.name)
+        self.unused = tuple(code for name in ENGINES if name != params.engine.name for code in ENGINES[name])
         self.unused += () if params.judge else (JUDGE,)
         self.evaluation = params.sampling.model_dump(include={"temperature", "top_p", "top_k", "max_new_tokens"})
 
