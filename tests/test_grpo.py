@@ -3,7 +3,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from training import Killed, build_rows, kill_after, same, weights
+from training import OUTCOMES, Killed, build_rows, kill_after, same, weights
 
 from studylib.engine.models import add_lora, freeze_vision, load_model, load_processor, never_sampled
 from studylib.engine.prompts import encode
@@ -43,7 +43,7 @@ def rows():
 @pytest.fixture
 def lenient(monkeypatch):
     """A random base answers nothing right: reward a short word so that groups differ."""
-    monkeypatch.setattr(grpo, "accuracy", lambda row, response, reason: float("e" in response))
+    monkeypatch.setattr(grpo, "outcome", lambda row, response, reason: OUTCOMES["e" in response])
 
 
 def trainer_of(tiny_base, rows, folder, lora=None, **changes) -> RolloutTrainer:
@@ -82,7 +82,7 @@ def plain_logps(model, processor, row, said: torch.Tensor) -> torch.Tensor:
 def test_advantage_is_the_reward_against_its_groups_mean_and_deviation(tiny_base, rows, tmp_path, monkeypatch):
     # Row 0: rewards 1, 1, 0, 0; row 3: all alike.
     told = {0: iter([1.0, 1.0, 0.0, 0.0]), 3: iter([1.0] * 4)}
-    monkeypatch.setattr(grpo, "accuracy", lambda row, *_: next(told[rows.index(row)]))
+    monkeypatch.setattr(grpo, "outcome", lambda row, *_: OUTCOMES[bool(next(told[rows.index(row)]))])
     batch = generated(trainer_of(tiny_base, rows, tmp_path), [0, 3])
     deviation = 0.9 * torch.tensor([1.0, 1.0, 0.0, 0.0]).std()  # of the sample, as in TRL
     expected = 0.45 / (deviation + 1e-4)

@@ -3,7 +3,7 @@ import json
 import pytest
 import torch
 from test_grpo import CONFIG, generated, plain_logps
-from training import build_rows, same, weights
+from training import OUTCOMES, build_rows, same, weights
 
 from studylib.engine.models import freeze_vision, load_model, load_processor, never_sampled
 from studylib.train import grpo
@@ -26,7 +26,9 @@ def some_fail(monkeypatch, rows):
     """Rows 0 and 3 fail in every rollout; of the others a rollout is right if its text holds an e."""
     failed = [rows[i]["id"] for i in FAILED]
     monkeypatch.setattr(
-        grpo, "accuracy", lambda row, response, reason: float("e" in response and row["id"] not in failed)
+        grpo,
+        "outcome",
+        lambda row, response, reason: OUTCOMES["e" in response and row["id"] not in failed],
     )
 
 
@@ -71,7 +73,7 @@ def test_weight_zero_is_grpo_with_the_failed_groups_masked_and_the_same_denomina
 
 
 def test_all_failed_with_weight_one_is_sft(tiny_base, rows, tmp_path, monkeypatch):
-    monkeypatch.setattr(grpo, "accuracy", lambda *_: 0.0)
+    monkeypatch.setattr(grpo, "outcome", lambda *_: "wrong")
     ours = trainer_of(InterleavedTrainer, tiny_base, rows, tmp_path, weight=1.0)
     batch = generated(ours, [0, 1])  # two questions, an optimizer step's worth
     loss = ours.compute_loss(ours.model, batch)
@@ -88,7 +90,7 @@ def test_all_failed_with_weight_one_is_sft(tiny_base, rows, tmp_path, monkeypatc
 
 
 def test_a_masked_part_of_a_demonstration_is_not_learnt(tiny_base, rows, tmp_path, monkeypatch):
-    monkeypatch.setattr(grpo, "accuracy", lambda *_: 0.0)
+    monkeypatch.setattr(grpo, "outcome", lambda *_: "wrong")
     slips = [{**row, "masked": [[8, 20]]} for row in rows]
     ours = trainer_of(InterleavedTrainer, tiny_base, slips, tmp_path, weight=1.0)
     loss = ours.compute_loss(ours.model, generated(ours, [0, 1]))
@@ -104,7 +106,7 @@ def test_a_masked_part_of_a_demonstration_is_not_learnt(tiny_base, rows, tmp_pat
 def test_a_question_that_fails_in_accuracy_is_taught_even_if_its_format_earned_something(
     tiny_base, rows, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(grpo, "accuracy", lambda *_: 0.0)
+    monkeypatch.setattr(grpo, "outcome", lambda *_: "wrong")
     monkeypatch.setattr(grpo, "well_formed", lambda response: float("e" in response))
     ours = trainer_of(InterleavedTrainer, tiny_base, rows, tmp_path, weight=1.0)
     batch = generated(ours, [1, 2])

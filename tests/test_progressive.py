@@ -4,7 +4,7 @@ import pytest
 import torch
 from test_grpo import CONFIG, generated, plain_logps
 from test_interleaved import gradient, trainer_of
-from training import build_rows, same
+from training import OUTCOMES, build_rows, same
 
 from studylib.engine.models import load_model
 from studylib.errors import StudyError
@@ -24,7 +24,7 @@ def rows():
 
 @pytest.fixture(autouse=True)
 def lenient(monkeypatch):
-    monkeypatch.setattr(grpo, "accuracy", lambda row, response, reason: float(response.count("e") % 2))
+    monkeypatch.setattr(grpo, "outcome", lambda row, response, reason: OUTCOMES[response.count("e") % 2])
 
 
 def test_the_share_falls_by_a_cosine_to_nothing():
@@ -87,7 +87,7 @@ def test_an_engine_has_room_for_the_longest_prefix_and_a_whole_answer(tiny_base,
 
 def test_prefix_and_completion_are_graded_together(tiny_base, rows, tmp_path, monkeypatch):
     graded = []
-    monkeypatch.setattr(grpo, "accuracy", lambda row, response, reason: graded.append(response) or 0.0)
+    monkeypatch.setattr(grpo, "outcome", lambda row, response, reason: graded.append(response) or "wrong")
     ours = trainer_of(ProgressiveTrainer, tiny_base, rows, tmp_path, weight=0.2, **SCHEDULE)
     generated(ours, [0, 1])
     prefix = cut(rows[0]["trace"], 1.0)

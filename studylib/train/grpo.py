@@ -17,7 +17,6 @@ from trl.trainer.utils import split_tensor_dict
 
 from studylib.data.rows import without_pictures
 from studylib.engine.models import add_lora, freeze_vision, load_model, load_processor, never_sampled
-from studylib.grading import grade
 from studylib.params.schema import Rl
 from studylib.train import loop
 from studylib.train.encode import (
@@ -31,7 +30,7 @@ from studylib.train.encode import (
     pack_targets,
 )
 from studylib.train.heads import light_head, plain_attention
-from studylib.train.rewards import ACCURACY, FORMAT, well_formed
+from studylib.train.rewards import ACCURACY, FORMAT, outcome, well_formed
 from studylib.train.rollouts import dealt_order, decoded
 
 LOGGED = {
@@ -99,7 +98,7 @@ class RolloutTrainer(loop.Resumable, GRPOTrainer):
         ends = set(self.eos_token_ids)
         reasons = ["stop" if ids[-1] in ends else "length" for ids in completion_ids]
         asked = zip(row, completions, reasons, strict=True)
-        outcomes = [grade(self.texts[i], completion, why).outcome for i, completion, why in asked]
+        outcomes = [outcome(self.texts[i], completion, why) for i, completion, why in asked]
         self._metrics["train"]["grader_errors"].append(outcomes.count("grader error") / len(outcomes))
         return [float(outcome == "correct") for outcome in outcomes]
 
