@@ -16,9 +16,14 @@ ACCURACY, FORMAT = 0.9, 0.1
 _SHAPE = re.compile(r"\s*<think>(?P<thought>.*?)</think>(?P<answer>.*)", re.DOTALL)
 
 
+def outcome(row: dict, response: str, finish_reason: str = "stop") -> str:
+    """What the grader says of a response to a question row: "correct", "wrong", "truncated", "grader error" ..."""
+    return grade(row, response, finish_reason).outcome
+
+
 def accuracy(row: dict, response: str, finish_reason: str = "stop") -> float:
     """1.0 if the response answers the question row correctly; a truncated one never does."""
-    return float(grade(row, response, finish_reason).outcome == "correct")
+    return float(outcome(row, response, finish_reason) == "correct")
 
 
 def well_formed(response: str) -> float:
