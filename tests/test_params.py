@@ -12,8 +12,8 @@ def test_every_scale_fits_the_schema(scale):
 def test_unknown_key_names_the_key_the_nearest_and_the_file():
     with pytest.raises(StudyError, match=r"params/smoke.yaml.*'rl.bta'.*did you mean 'beta'"):
         load_params("smoke", {"rl.bta": 0.1})
-    with pytest.raises(StudyError, match=r"'arms.rl.0.rl.beto'.*did you mean 'beta'"):
-        load_params("smoke", {"arms.rl": [{"method": "grpo", "data": "eureka", "rl": {"beto": 0}}]})
+    with pytest.raises(StudyError, match=r"'arms.rl.rl.beto'.*did you mean 'beta'"):
+        load_params("smoke", {"arms.rl": {"method": "grpo", "data": "eureka", "rl": {"beto": 0}}})
     with pytest.raises(StudyError, match=r"'sft.lora.zzz'.*known: r, alpha"):
         load_params("smoke", {"sft.lora": {"zzz": 4, "r": 4, "alpha": 8}})
     with pytest.raises(StudyError, match=r"unknown key 'sampleing'.*did you mean 'sampling'"):
@@ -32,24 +32,26 @@ def test_impossible_values_are_named():
 
 
 def test_names_that_point_nowhere_are_refused():
-    arm = [{"method": "grpo", "data": "eureka", "start": "sft_eurka"}]
+    arm = {"method": "grpo", "data": "eureka", "start": "sft_eurka"}
     with pytest.raises(StudyError, match=r"'sft_eurka', which is no arm; did you mean 'sft_eureka'"):
         load_params("smoke", {"arms.two_stage": arm})
     with pytest.raises(StudyError, match=r"in a circle: rl -> rl"):
-        load_params("smoke", {"arms.rl": [{"method": "grpo", "data": "eureka", "start": "rl"}]})
+        load_params("smoke", {"arms.rl": {"method": "grpo", "data": "eureka", "start": "rl"}})
     with pytest.raises(StudyError, match=r"no params/smoek.yaml; did you mean 'smoke'"):
         load_params("smoek")
 
 
 def test_a_method_takes_its_own_sections_and_no_other():
     with pytest.raises(StudyError, match=r"'sft' does not read the section 'interleaved'"):
-        load_params("smoke", {"arms.x": [{"method": "sft", "data": "eureka", "interleaved": {"weight": 1}}]})
+        load_params("smoke", {"arms.x": {"method": "sft", "data": "eureka", "interleaved": {"weight": 1}}})
+    with pytest.raises(StudyError, match=r"'arms.x' is \[.*valid dictionary"):
+        load_params("smoke", {"arms.x": [{"method": "sft", "data": "eureka"}]})
     with pytest.raises(StudyError, match=r"'progressive' needs 'data'"):
-        load_params("smoke", {"arms.x": [{"method": "progressive"}]})
+        load_params("smoke", {"arms.x": {"method": "progressive"}})
     with pytest.raises(StudyError, match=r"merging has parents \(merging.sft, merging.rl\)"):
-        load_params("smoke", {"arms.x": [{"method": "merging", "start": "rl"}]})
-    with pytest.raises(StudyError, match=r"'arms.x.0.merging.shares.0' is 1.5.*less than 1"):
-        load_params("smoke", {"arms.x": [{"method": "merging", "merging": {"shares": [1.5]}}]})
+        load_params("smoke", {"arms.x": {"method": "merging", "start": "rl"}})
+    with pytest.raises(StudyError, match=r"'arms.x.merging.shares.0' is 1.5.*less than 1"):
+        load_params("smoke", {"arms.x": {"method": "merging", "merging": {"shares": [1.5]}}})
 
 
 def test_parents_of_every_kind_must_be_arms_and_make_no_circle():
@@ -59,16 +61,14 @@ def test_parents_of_every_kind_must_be_arms_and_make_no_circle():
         load_params("smoke", {"mixing.arm": "nobody"})
     with pytest.raises(StudyError, match=r"in a circle: data_mixing -> data_mixing"):
         load_params("smoke", {"mixing.arm": "data_mixing"})
-    with pytest.raises(StudyError, match=r"arms.x: a later stage starts from the one before it"):
-        load_params("smoke", {"arms.x": [{"method": "sft", "data": "careful"}, {"method": "merging"}]})
 
 
-def test_a_stage_names_only_what_it_changes():
+def test_an_arm_names_only_what_it_changes():
     params = load_params("mini")
-    beta0 = params.arms["rl_beta0"][0].rl
+    beta0 = params.arms["rl_beta0"].rl
     assert beta0.beta == 0 and beta0.lr == params.rl.lr
-    assert params.arms["rl"][0].sft is None
-    everywhere = params.arms["interleaved_all"][0]
+    assert params.arms["rl"].sft is None
+    everywhere = params.arms["interleaved_all"]
     assert everywhere.interleaved.everywhere and everywhere.interleaved.weight == params.interleaved.weight
     assert everywhere.rl == params.rl
 

@@ -245,7 +245,7 @@ class Hardware(Section):
     disk_tib: float = Field(gt=0)
 
 
-# The sections that each method reads; a stage names only what it changes of them.
+# The sections that each method reads; an arm names only what it changes of them.
 METHODS = {
     "sft": ("sft",),
     "grpo": ("rl",),
@@ -255,8 +255,8 @@ METHODS = {
 }
 
 
-class ArmStage(Section):
-    """One stage of an arm. `start` is `base` or an arm; a later stage starts from the one before it."""
+class Arm(Section):
+    """How a model is trained: the method, its data, and the arm (or `base`) that it starts from."""
 
     method: Literal["sft", "grpo", "interleaved", "progressive", "merging"]
     data: Literal["rambling", "careful", "eureka", "eureka_no_easy", "mixed"] | None = None
@@ -278,7 +278,7 @@ class ArmStage(Section):
         return raw
 
     @model_validator(mode="after")
-    def _starts(self) -> "ArmStage":
+    def _starts(self) -> "Arm":
         if self.method == "merging" and (self.data or self.start != "base"):
             raise ValueError("merging has parents (merging.sft, merging.rl), and neither 'data' nor 'start'")
         if self.method != "merging" and self.data is None:

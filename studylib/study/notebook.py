@@ -131,7 +131,7 @@ class Study:
 
         The shares 0 and 1 are the chosen checkpoints of the parents, validated on the same questions and draws.
         """
-        wanted, grid = self.params.arms[arm][-1].merging, self.validation(arm)
+        wanted, grid = self.params.arms[arm].merging, self.validation(arm)
         told = grid["checkpoint"].str.rsplit("-", n=1, expand=True)
         parts = [grid.assign(merge=told[0], share=told[1].astype(float))]
         for parent, share in ((wanted.rl, 0.0), (wanted.sft, 1.0)):

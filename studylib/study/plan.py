@@ -9,7 +9,7 @@ from studylib.data.hub import local_files
 from studylib.engine.models import base_name
 from studylib.errors import StudyError
 from studylib.params.load import Params
-from studylib.params.schema import METHODS, ArmStage
+from studylib.params.schema import METHODS, Arm
 from studylib.paths import ROOT
 from studylib.stages.kinds import KINDS
 from studylib.store.identity import Stage, file_hash
@@ -145,19 +145,14 @@ class _Builder:
         }
 
     def arm(self, arm: str) -> None:
-        """The arm's stages in turn, each with its selection, then its test results. Made once."""
+        """The arm's training, its selection, its test results. Made once."""
         if arm in self.plan:
             return
-        stages = self.params.arms[arm]
         for parent in self.params.parents(arm).values():
             self.arm(parent)
-        start = stages[0].start
-        for number, stage in enumerate(stages, 1):
-            name = arm if number == len(stages) else f"{arm}.{number}"
-            self.train(name, stage, start)
-            validated = {"questions": self.plan["questions.validation"], "model": self.plan[name]}
-            self.add(f"{name}.select", "select", self.validation(arm, self.seed), validated, self.seed)
-            start = name
+        self.train(arm, self.params.arms[arm])
+        validated = {"questions": self.plan["questions.validation"], "model": self.plan[arm]}
+        self.add(f"{arm}.select", "select", self.validation(arm, self.seed), validated, self.seed)
         self.sampled(
             arm,
             arm,
@@ -173,19 +168,19 @@ class _Builder:
         asked = {"questions": self.params.sampling.divergence, **self.base}
         self.add(f"{arm}.divergence", "divergence", asked, inputs, self.seed)
 
-    def train(self, name: str, stage: ArmStage, start: str) -> None:
-        asked = {section: getattr(stage, section).model_dump() for section in METHODS[stage.method]}
-        if stage.method == "merging":
-            parents = {"sft": stage.merging.sft, "rl": stage.merging.rl}
+    def train(self, name: str, arm: Arm) -> None:
+        asked = {section: getattr(arm, section).model_dump() for section in METHODS[arm.method]}
+        if arm.method == "merging":
+            parents = {"sft": arm.merging.sft, "rl": arm.merging.rl}
             inputs = {role: self.plan[parent] for role, parent in parents.items()}
             inputs |= {f"{role}_select": self.plan[f"{parent}.select"] for role, parent in parents.items()}
         else:
-            inputs = {"data": self.data(stage.data), **self.model(start)}
+            inputs = {"data": self.data(arm.data), **self.model(arm.start)}
         if self.params.launch and "rl" in asked:
             asked["rollouts"] = self.params.launch.rollouts
-        if stage.method == "progressive":
+        if arm.method == "progressive":
             inputs["grades"] = self.base_train()
-        self.add(name, stage.method, {**asked, **self.base}, inputs, self.seed)
+        self.add(name, arm.method, {**asked, **self.base}, inputs, self.seed)
 
     def data(self, source: str) -> Stage:
         if source in self.plan:

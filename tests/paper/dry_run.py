@@ -100,15 +100,15 @@ def small(judge: str) -> dict[str, Any]:
     return {"model": model, **data, **SIZES, "judge": asked, "arms": _small_arms(), "released": {}}
 
 
-def _small_arms() -> dict[str, list[dict[str, Any]]]:
-    """The arms of the paper, each stage without the sizes that it sets for itself."""
+def _small_arms() -> dict[str, dict[str, Any]]:
+    """The arms of the paper without the sizes that they set for themselves."""
     arms = yaml.safe_load((params_dir() / "paper.yaml").read_text())["arms"]
-    return {arm: [_without_sizes(stage) for stage in stages] for arm, stages in arms.items()}
+    return {name: _without_sizes(arm) for name, arm in arms.items()}
 
 
-def _without_sizes(stage: dict[str, Any]) -> dict[str, Any]:
+def _without_sizes(arm: dict[str, Any]) -> dict[str, Any]:
     kept = {}
-    for key, value in stage.items():
+    for key, value in arm.items():
         if not isinstance(value, dict):
             kept[key] = value
         elif own := {name: each for name, each in value.items() if name in FIXED}:
