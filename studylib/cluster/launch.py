@@ -90,7 +90,7 @@ def _launcher(params: Params) -> list[str]:
         return accelerate
     if "SLURM_JOB_ID" not in os.environ:
         raise StudyError(
-            f"hardware.nodes is {params.hardware.nodes}, and only Slurm starts several nodes: add LAUNCH=slurm to make."
+            f"hardware.nodes is {params.hardware.nodes}, and only Slurm starts several: sbatch params/study.sbatch."
         )
     each = f'exec {shlex.join(accelerate)} --machine_rank $SLURM_NODEID "$@"'
     nodes = [f"--nodes={params.hardware.nodes}", "--ntasks-per-node=1", "--kill-on-bad-exit=1"]

@@ -103,23 +103,14 @@ class Launch(Section):
 
     `sharding` fsdp2 splits weights, gradients and moments over all processes, none keeps them whole in each.
     `rollouts` of RL come from our own decoding loop (CPU only), or from vLLM beside the trainer (colocate, with the
-    share `engine_memory` of a GPU) or at the address `server`. Every `checkpoint_minutes` it saves what it needs to
-    go on. `slurm` holds options of sbatch for your cluster.
+    share `engine_memory` of a GPU). Every `checkpoint_minutes` it saves what it needs to go on.
     """
 
     sharding: Literal["fsdp2", "none"]
     gradient_checkpointing: bool
-    rollouts: Literal["decoded", "colocate", "server"]
+    rollouts: Literal["decoded", "colocate"]
     engine_memory: Rate
     checkpoint_minutes: float = Field(gt=0)
-    server: str | None = None
-    slurm: list[str] = []
-
-    @model_validator(mode="after")
-    def _reachable(self) -> "Launch":
-        if self.rollouts == "server" and not self.server:
-            raise ValueError("rollouts 'server' needs the address of a running vLLM server in launch.server")
-        return self
 
 
 class Sft(Section):
