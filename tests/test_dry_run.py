@@ -50,7 +50,7 @@ def test_the_mini_world_comes_back_from_the_files_of_the_published_sets(study):
 
 def test_a_chapter_finds_the_small_study_by_scale_and_seed_alone(study, monkeypatch):
     dry_run.write_params(study.overrides)
-    monkeypatch.setenv("STUDY_PARAMS", str(dry_run.FOLDER / "params"))
+    monkeypatch.setenv("STUDY_RUNS", str(dry_run.FOLDER))
     assert plan_identity(Study("paper", 1).plan) == plan_identity(study.plan)
     with pytest.raises(StudyError, match=r"no params/mini\.yaml"):
         Study("mini", 1)

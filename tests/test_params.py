@@ -74,7 +74,7 @@ def test_an_arm_names_only_what_it_changes():
 
 
 def test_damaged_params_file_is_one_sentence(tmp_path, monkeypatch):
-    monkeypatch.setenv("STUDY_PARAMS", str(tmp_path))
+    monkeypatch.setattr("studylib.params.load.params_dir", lambda: tmp_path)
     (tmp_path / "cut.yaml").write_text("rl: {lr: 1e-5")
     with pytest.raises(StudyError, match="params/cut.yaml is not YAML"):
         load_params("cut")

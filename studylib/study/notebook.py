@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from datasets import Dataset
 from studylib.paths import reference_root, runs_root
 from studylib.study.plan import plan_identity
+from studylib.study.progress import Logs, shown
 
 
 class Study:
@@ -57,7 +58,7 @@ class Study:
             )
         return self.plan[name]
 
-    def run(self, *names: str, workers: int | None = None) -> None:
+    def run(self, *names: str) -> None:
         """Makes the stages that are missing, and what they need, in processes that outlive a dead kernel."""
         missing = [name for name in names if not self.has(name)]
         if not missing:
@@ -67,19 +68,8 @@ class Study:
                 f"outputs/{self.scale} holds no {missing[0]} of seed {self.seed}: make reference "
                 f"SCALE={self.scale} writes it, and without STUDY_READ it is computed."
             )
-        command = [
-            sys.executable,
-            "-m",
-            "studylib",
-            "stage",
-            *missing,
-            "--scale",
-            self.scale,
-            "--seed",
-            str(self.seed),
-        ]
-        if workers:
-            command += ["--workers", str(workers)]
+        command = [sys.executable, "-m", "studylib", "stage", *missing]
+        command += ["--scale", self.scale, "--seed", str(self.seed)]
         for key, value in self.overrides.items():
             command += ["--set", f"{key}={json.dumps(value)}"]
         follow(command, self.root / ".work" / f"log-{os.getpid()}-{time.time_ns()}.txt")
@@ -154,9 +144,9 @@ class Study:
         return model_of(inputs, self.params)
 
     def save(self, table: pd.DataFrame, name: str) -> pd.DataFrame:
-        """Keeps a table of this chapter beside its executed notebook; gives it back."""
-        folder = Path(os.environ.get("STUDY_TABLES") or self.root / ".work" / "tables")
-        folder.mkdir(parents=True, exist_ok=True)
+        """Keeps a table of this chapter in `tables/` beside the notebook; gives it back."""
+        folder = Path("tables")
+        folder.mkdir(exist_ok=True)
         table.to_csv(folder / f"{name}.csv", index=False)
         return table
 
@@ -164,16 +154,17 @@ class Study:
 def follow(command: list[str], log: Path) -> None:
     """Runs a command, its output in `log`, its latest line shown. Raises StudyError with its last words."""
     log.parent.mkdir(parents=True, exist_ok=True)
-    show = _shower()
+    show, logs = shown(), Logs(log.parent, log.name)
     with log.open("w") as out:
         process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, cwd=ROOT, start_new_session=True)
-    lines = [""]
+    code, lines = None, ["no word"]
     try:
-        with log.open() as told:
-            while (code := process.poll()) is None:
-                lines += _show_new(told, show)
-                time.sleep(0.2)
-            lines += _show_new(told, show)
+        while code is None:
+            time.sleep(0.2)
+            code = process.poll()
+            for line in logs.new():
+                show(line)
+                lines.append(line)
     except KeyboardInterrupt:
         os.killpg(process.pid, signal.SIGTERM)
         raise
@@ -181,37 +172,3 @@ def follow(command: list[str], log: Path) -> None:
         ended = f"{' '.join(command[2:])} ended with code {code}: {lines[-1]}; all it said is in {log}."
         raise StudyError(named_error(lines) or ended)
     log.unlink()
-
-
-def _show_new(told, show) -> list[str]:
-    lines = [line.rstrip("\n") for line in told.readlines()]
-    for line in lines:
-        show(line)
-    return [line for line in lines if line]
-
-
-def _shower():
-    """Shows a line: in a notebook in place of the one before, and in the file that make watches."""
-    watched = os.environ.get("STUDY_PROGRESS")
-    try:
-        from IPython import get_ipython
-    except ImportError:
-        shell = None
-    else:
-        shell = get_ipython()
-    handle = None
-    if shell is not None:
-        from IPython.display import display
-
-        handle = display({"text/plain": "starting"}, raw=True, display_id=True)
-
-    def show(line: str) -> None:
-        if watched:
-            with open(watched, "a") as file:
-                file.write(line + "\n")
-        if handle is not None:
-            handle.update({"text/plain": line}, raw=True)
-        elif not watched:
-            print(line, flush=True)
-
-    return show

@@ -13,7 +13,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.util import find_spec
@@ -25,10 +24,8 @@ from studylib.errors import StudyError
 from studylib.params.load import load_params
 from studylib.paths import ROOT, params_dir
 from studylib.stages.kinds import TRAINED
-from studylib.store.machine import die_with
-from studylib.study.chapters import chapters, run_chapter
+from studylib.study.chapters import chapters, run_chapters
 from studylib.study.notebook import Study
-from studylib.study.workers import worker_count
 
 FOLDER = ROOT / "runs" / "dry-run"
 WORLD = {"data.train": 24, "data.text_traces": 8, "data.validation": 2, "data.test": 4}
@@ -62,11 +59,10 @@ def dry_run() -> None:
     begun = time.monotonic()
     with judge_server() as address:
         write_params(small(address))
-        os.environ |= {"STUDY_RUNS": str(FOLDER), "STUDY_PARAMS": str(FOLDER / "params")}
+        os.environ["STUDY_RUNS"] = str(FOLDER)
         study = Study("paper", 1)
         study.run(*study.plan)
-        with ThreadPoolExecutor(worker_count()) as pool:
-            made = list(pool.map(lambda name: run_chapter(name, study), chapters()))
+        made = run_chapters(chapters(), study)
         lines = [report(study, name) for name in study.plan]
         lines += [f"{run.manifest['name']:42} {run.manifest['seconds']:7.1f} s" for run in made]
         if find_spec("vllm"):
@@ -165,8 +161,6 @@ def serve_judge() -> None:
 
 
 if __name__ == "__main__":
-    if "STUDY_MAKE_PID" in os.environ:
-        die_with(int(os.environ["STUDY_MAKE_PID"]))
     try:
         serve_judge() if sys.argv[1:] == ["judge"] else dry_run()
     except StudyError as error:
