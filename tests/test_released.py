@@ -88,7 +88,7 @@ def test_rescored_tables_are_drawn_beside_the_printed_ones(monkeypatch, tmp_path
     assert found["level_agreement"].set_index("published").drop("L2").to_numpy().sum() == 0
     shown = beside_paper(found["accuracy"], published("headline"), {"rl": "RL"}, "stamp")
     assert list(shown.columns) == [*NAMES, "average"]
-    fig = figure_1(found["gains"], published_gains(), "stamp")
+    fig = figure_1(found["gains"], published_gains(), "stamp", ["MathVision"])
     assert "MathVision, paper (7B)" in [title.text for title in fig.layout.annotations]
 
 

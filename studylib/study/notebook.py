@@ -106,7 +106,26 @@ class Study:
         return join_scores(*parts, self.table("questions.test", "questions.parquet"))
 
     def levels(self) -> pd.DataFrame:
-        return self.table("levels", "levels.parquet")
+        """Level, and part ("trained" or "held out"), of every test question."""
+        from studylib.analysis.difficulty import with_parts
+
+        return with_parts(self.table("levels", "levels.parquet"), self.params.data.training)
+
+    def gate(self) -> pd.DataFrame:
+        """The gate's table, of the first seed (analysis.gate.posed says what it comes to)."""
+        first = Study(self.scale, self.params.seeds[0], self.overrides)
+        first.reading = self.reading
+        return pd.read_csv(first.get("gate").path / "gate.csv")
+
+    def better_parents(self) -> pd.DataFrame:
+        """Which parent this seed's validation calls better, by part of the benchmarks and level."""
+        from studylib.analysis import checkpoints, difficulty, synergy
+
+        asked = self.table("questions.validation", "questions.parquet")
+        parents = pd.concat([self.validation(arm) for arm in synergy.PARENTS])
+        levels = self.table("levels.validation", "levels.parquet")
+        levels = difficulty.with_parts(levels, self.params.data.training)
+        return synergy.better_parents(checkpoints.chosen_responses(parents, asked), levels)
 
     def log(self, arm: str) -> pd.DataFrame:
         """The training log of an arm, a row a logged step."""
