@@ -72,7 +72,7 @@ publish: $(READY)  ## weights, card and manifests of ARM="rl ..." for OWNER on t
 
 paper-dry-run: $(READY)  ## every stage and chapter of params/paper.yaml on small things: two processes, FSDP2, vLLM, a judge
 	$(PY) -m tests.paper.dry_run
-	$(PY) -m pytest -q tests/test_launch.py tests/test_weight_sync.py -k "sharded or engines"
+	$(PY) -m pytest -q -m 'slow or not slow' tests/test_launch.py tests/test_weight_sync.py -k "sharded or engines"
 
 base: $(READY)  ## rebuild the mini base (up to two hours)
 	$(PY) -m models.build.build models/mini-base

@@ -99,7 +99,7 @@ def test_gradients_are_clipped_where_the_params_say(tmp_path):
 def files(folder, monkeypatch, **texts):
     for name, text in texts.items():
         (folder / f"{name}.yaml").write_text(text)
-    monkeypatch.setenv("STUDY_PARAMS", str(folder))
+    monkeypatch.setattr("studylib.params.load.params_dir", lambda: folder)
 
 
 def test_a_file_that_extends_another_says_only_what_it_changes(tmp_path, monkeypatch):
@@ -110,7 +110,7 @@ def test_a_file_that_extends_another_says_only_what_it_changes(tmp_path, monkeyp
     told, below = load_params("third"), load_params("smoke")
     assert (told.scale, told.model.path, told.model.dtype, told.seeds) == ("third", "elsewhere", "float32", [1, 2])
     assert told.rl == below.rl.model_copy(update={"steps": 3}) and list(told.arms) == ["sft_careful", "rl"]
-    assert told.arms["rl"][0].rl.steps == 3  # the arm's stages are filled from what both files say
+    assert told.arms["rl"].rl.steps == 3  # the arm is filled from what both files say
 
 
 @pytest.mark.parametrize(

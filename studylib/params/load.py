@@ -148,8 +148,8 @@ def _sentence(error: dict) -> str:
         return f"key {place!r} is missing"
     if error["type"] == "value_error":
         return f"{place + ': ' if place else ''}{error['ctx']['error']}"
-    said = error["msg"].replace("Input should", "it should")
-    return f"{place!r} is {error['input']!r}, but {said[0].lower() + said[1:]}"
+    message = error["msg"].replace("Input should", "it should")
+    return f"{place!r} is {error['input']!r}, but {message[0].lower() + message[1:]}"
 
 
 def load_params(scale: str, overrides: dict[str, Any] | None = None) -> Params:
@@ -169,8 +169,10 @@ def _read(scale: str, path_here: list[str]) -> dict[str, Any]:
     path = params_dir() / f"{scale}.yaml"
     if not path.exists():
         known = sorted(p.stem for p in params_dir().glob("*.yaml"))
-        told = f"params/{path_here[-1]}.yaml extends {scale!r}, which is not there" if path_here else ""
-        raise StudyError(f"{told or f'There is no params/{scale}.yaml'}{nearest(scale, known)}.")
+        missing = f"There is no params/{scale}.yaml"
+        if path_here:
+            missing = f"params/{path_here[-1]}.yaml extends {scale!r}, which is not there"
+        raise StudyError(f"{missing}{nearest(scale, known)}.")
     where = f"params/{path.name}"
     if scale in path_here:
         raise StudyError(f"Params files extend each other in a circle: {' -> '.join([*path_here, scale])}.")

@@ -164,8 +164,9 @@ class Rl(Section):
     @model_validator(mode="after")
     def _divisible(self) -> "Rl":
         if self.prompts_per_step % self.mini_batches:
-            told = f"prompts_per_step {self.prompts_per_step} does not divide"
-            raise ValueError(f"{told} into mini_batches {self.mini_batches}")
+            raise ValueError(
+                f"prompts_per_step {self.prompts_per_step} does not divide into mini_batches {self.mini_batches}"
+            )
         mini_batch = self.prompts_per_step * self.rollouts // self.mini_batches
         if mini_batch % self.micro_batch:
             raise ValueError(

@@ -48,8 +48,8 @@ class Study:
     def stamp(self) -> str:
         """What every figure says of its origin: scale, seed and the identity of the whole plan."""
         committed = reference_root(self.scale) / f"plan.s{self.seed}.txt"
-        told = committed.read_text() if self.reading and committed.exists() else plan_identity(self.plan)
-        return f"scale {self.scale}, seed {self.seed}, plan {told[:8]}"
+        identity = committed.read_text() if self.reading and committed.exists() else plan_identity(self.plan)
+        return f"scale {self.scale}, seed {self.seed}, plan {identity[:8]}"
 
     def stage(self, name: str) -> Stage:
         if name not in self.plan:
@@ -121,11 +121,11 @@ class Study:
         """Which parent this seed's validation calls better, by part of the benchmarks and level."""
         from studylib.analysis import checkpoints, difficulty, synergy
 
-        asked = self.table("questions.validation", "questions.parquet")
+        questions = self.table("questions.validation", "questions.parquet")
         parents = pd.concat([self.validation(arm) for arm in synergy.PARENTS])
         levels = self.table("levels.validation", "levels.parquet")
         levels = difficulty.with_parts(levels, self.params.data.training)
-        return synergy.better_parents(checkpoints.chosen_responses(parents, asked), levels)
+        return synergy.better_parents(checkpoints.chosen_responses(parents, questions), levels)
 
     def log(self, arm: str) -> pd.DataFrame:
         """The training log of an arm, a row a logged step."""
@@ -141,8 +141,8 @@ class Study:
         The shares 0 and 1 are the chosen checkpoints of the parents, validated on the same questions and draws.
         """
         wanted, grid = self.params.arms[arm].merging, self.validation(arm)
-        told = grid["checkpoint"].str.rsplit("-", n=1, expand=True)
-        parts = [grid.assign(merge=told[0], share=told[1].astype(float))]
+        names = grid["checkpoint"].str.rsplit("-", n=1, expand=True)
+        parts = [grid.assign(merge=names[0], share=names[1].astype(float))]
         for parent, share in ((wanted.rl, 0.0), (wanted.sft, 1.0)):
             chosen = json.loads((self.get(f"{parent}.select").path / "selection.json").read_text())["checkpoint"]
             table = self.validation(parent)

@@ -38,9 +38,9 @@ WORKER = {
 
 
 def needed(stages: list[Stage], root: Path) -> list[Stage]:
-    """The stages and what they need, as far as it is not published, inputs first."""
-    found = {node.identity: node for stage in stages for node in ancestors(stage)}
-    return [node for node in found.values() if not store.folder(node, root).exists()]
+    """These stages and their ancestors that are not published yet, in topological order."""
+    nodes = {node.identity: node for stage in stages for node in ancestors(stage)}
+    return [node for node in nodes.values() if not store.folder(node, root).exists()]
 
 
 def work_through(stages: list[Stage], params: Params, root: Path, reference: Path) -> None:
