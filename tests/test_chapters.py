@@ -32,9 +32,11 @@ def folder(tmp_path, monkeypatch):
 
 def write(folder, name, code):
     """A chapter as ours begin: its parameters, its study."""
-    parameters = nbformat.v4.new_code_cell("scale, seed = 'mini', 1", metadata={"tags": ["parameters"]})
+    parameters = nbformat.v4.new_code_cell("scale = 'mini'\nseed = 1", metadata={"tags": ["parameters"]})
     first = nbformat.v4.new_code_cell("from studylib.study.notebook import Study\nstudy = Study(scale, seed)")
-    nbformat.write(nbformat.v4.new_notebook(cells=[parameters, first, nbformat.v4.new_code_cell(code)]), folder / name)
+    cells = [parameters, first, nbformat.v4.new_code_cell(code)]
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel}), folder / name)
     return folder / name
 
 

@@ -107,9 +107,10 @@ def execute(notebook: Path, folder: Path, study: Study) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     os.environ |= {**WORKER, "PYTHONPATH": str(ROOT)}  # the kernel's
     parameters = {"scale": study.scale, "seed": study.seed}
-    out = folder / notebook.name
+    out, quiet = folder / notebook.name, ["--log-level=ERROR"]
+    how = {"cwd": folder, "kernel_name": "python3", "progress_bar": False, "extra_arguments": quiet}
     try:
-        execute_notebook(notebook, out, parameters, cwd=folder, kernel_name="python3", progress_bar=False)
+        execute_notebook(notebook, out, parameters, **how)
     except PapermillExecutionError as error:
         reason = error.evalue if error.ename == "StudyError" else f"{error.ename}: {error.evalue}"
         raise StudyError(f"{reason} (executed so far: {out})") from None
