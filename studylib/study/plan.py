@@ -5,11 +5,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from studylib.data.hub import local_files
+from studylib.data.hub import identity
 from studylib.engine.models import base_name
 from studylib.errors import StudyError
 from studylib.params.load import Params
-from studylib.params.schema import METHODS, Arm, Gate
+from studylib.params.schema import METHODS, Arm, Data, Gate
 from studylib.paths import ROOT
 from studylib.stages.kinds import KINDS
 from studylib.store.identity import Stage, file_hash
@@ -25,7 +25,10 @@ PROMPT_DRAWS = 110  # and on: the prompts on validation, one after the other
 PARENTS = ("sft_eureka", "rl")  # of every combination
 SPLITS = ("train", "validation", "test")
 # What a stage's function calls only where the params name it; else its code does not count.
-ENGINES = {"hf": "studylib.engine.generate:_hugging_face", "vllm": "studylib.engine.generate:_vllm"}
+ENGINES = {  # what only one of them reaches
+    "hf": ("studylib.engine.generate:_hugging_face", "studylib.stages.sample:_in_parts"),
+    "vllm": ("studylib.engine.generate:_vllm", "studylib.stages.sample:_as_they_come"),
+}
 JUDGE = "studylib.grading.judged:judged"
 Plan = dict[str, Stage]
 
@@ -40,7 +43,8 @@ def build_plan(params: Params, seed: int) -> Plan:
     """
     planner = _Planner(params, seed)
     for split in SPLITS:
-        planner.add(f"questions.{split}", planner.source("questions"), {"split": split, "data": planner.data}, {})
+        data = {"split": split, "data": data_of(params.data, split)}
+        planner.add(f"questions.{split}", planner.source("questions"), data, {})
     for name, (draw, split, instruct) in BASE_SETS.items():
         samples = params.sampling.arm if instruct else params.sampling.base
         planner.sample(name, "base", split, instruct=instruct, samples=samples, draw=draw)
@@ -57,16 +61,29 @@ def build_plan(params: Params, seed: int) -> Plan:
     return planner.plan
 
 
+def data_of(data: Data, name: str) -> dict[str, Any]:
+    """What a split's questions or a kind of traces rest on: the datasets that are read for them and how many rows are
+    taken. The mini world draws one split after another, so each rests on all sizes."""
+    if not data.published:
+        return data.model_dump()
+    if name == "test":
+        return {"seed": data.seed, "unreadable": data.unreadable, "test": data.test} | {
+            "sets": {benchmark: identity(spec) for benchmark, spec in data.benchmarks.items()}
+        }
+    apart = "validation" in data.hub
+    source = "queries" if name == "train" or (name == "validation" and not apart) else name
+    sizes = {"validation": ["validation"], "train": ["train"] if apart else ["train", "validation"]}
+    taken = {key: getattr(data, key) for key in ["seed", "unreadable", *sizes.get(name, ["text_traces"])]}
+    return taken | {"sets": {source: identity(data.hub.get(source))}}
+
+
 class _Planner:
     def __init__(self, params: Params, seed: int, plan: Plan | None = None):
         self.params, self.seed, self.plan = params, seed, plan or {}
-        self.base = {"base": base_identity(params)}
+        self.base = {"base": base_identity(params), "max_pixels": params.model.max_pixels}
         self.judge = {"judge": params.judge.model_dump(exclude={"base_url", "at_once"})} if params.judge else {}
-        self.data = params.data.model_dump()
-        if params.data.published:
-            self.data["local_files"] = local_files(params.data)
         self.evaluation = params.sampling.model_dump(include={"temperature", "top_p", "top_k", "max_new_tokens"})
-        self.unused = tuple(ENGINES[name] for name in ENGINES if name != params.engine.name)
+        self.unused = tuple(code for name in ENGINES if name != params.engine.name for code in ENGINES[name])
         self.unused += () if params.judge else (JUDGE,)
 
     def add(self, name: str, kind: str, params: dict[str, Any], inputs: Plan, seed: int | None = None) -> Stage:
@@ -180,7 +197,8 @@ class _Planner:
         return self.plan[name]
 
     def traces(self, name: str) -> None:
-        self.add(name, self.source("traces"), {"manner": name.split(".")[1], "data": self.data}, {})
+        manner = name.split(".")[1]
+        self.add(name, self.source("traces"), {"manner": manner, "data": data_of(self.params.data, manner)}, {})
 
     def on_queries(self, name: str, arm: str, responses: int, temperature: float) -> Plan:
         """An arm's graded answers to the training queries, with the queries: what a data set is made from."""

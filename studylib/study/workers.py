@@ -7,8 +7,8 @@ do not depend on how many run.
 import json
 import multiprocessing
 import os
-import shutil
 import sys
+import tempfile
 import time
 from multiprocessing.process import BaseProcess
 from multiprocessing.queues import SimpleQueue
@@ -18,9 +18,8 @@ from studylib.cluster.launch import launch
 from studylib.errors import StudyError
 from studylib.params.load import Params
 from studylib.stages.kinds import KINDS, TRAINED
-from studylib.store import store
+from studylib.store import machine, store
 from studylib.store.identity import Stage
-from studylib.store.machine import give_back_memory
 from studylib.store.store import Work
 from studylib.study.plan import ancestors
 from studylib.study.progress import say
@@ -35,6 +34,7 @@ WORKER = {
     "TOKENIZERS_PARALLELISM": "false",
     "TRANSFORMERS_VERBOSITY": "error",
 }
+ON_GPUS = {*TRAINED, "sample", "select", "divergence"}
 
 
 def needed(stages: list[Stage], root: Path) -> list[Stage]:
@@ -45,7 +45,7 @@ def needed(stages: list[Stage], root: Path) -> list[Stage]:
 
 def work_through(stages: list[Stage], params: Params, root: Path, reference: Path) -> None:
     """One worker: takes ready stages that no other process has, until all are published. Raises StudyError."""
-    give_back_memory()
+    machine.give_back_memory()
     todo = needed(stages, root)
     rank = _longest_way_first(todo, reference)
     while todo := [stage for stage in todo if not store.folder(stage, root).exists()]:
@@ -56,8 +56,21 @@ def work_through(stages: list[Stage], params: Params, root: Path, reference: Pat
 
 
 def _take(stage: Stage, params: Params, root: Path) -> bool:
-    """Makes a stage, or a part of it where another process is at it; False where there is nothing to do."""
+    """Makes a stage, or a part of it where another process is at it; False where there is nothing to do.
 
+    A stage that works on GPUs takes all of them: one at a time, whoever else makes stages on this machine.
+    """
+    if stage.kind not in ON_GPUS or not machine.gpus():
+        return _make(stage, params, root)
+    mine = f"studylib-{os.getuid()}-gpus-{os.environ.get('CUDA_VISIBLE_DEVICES', 'all')}.lock"
+    try:
+        with store.lock(Path(tempfile.gettempdir()) / mine):
+            return _make(stage, params, root)
+    except store.Busy:
+        return False
+
+
+def _make(stage: Stage, params: Params, root: Path) -> bool:
     def do(work: Work) -> None:
         if not work.helping:
             say(f"{stage.label}: starts")
@@ -147,5 +160,6 @@ def _standing(todo: list[Stage], root: Path, reference: Path, workers: int, spen
 
 
 def worker_count() -> int:
-    """Processes side by side: one a core, one with a GPU."""
-    return 1 if shutil.which("nvidia-smi") else len(os.sched_getaffinity(0))
+    """Processes side by side: one a core. With GPUs two: while one has them, the other grades and mixes what they
+    made."""
+    return 2 if machine.gpus() else machine.cores()
