@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import faulthandler
 import json
-import os
 import sys
 from collections.abc import Callable
 from datetime import timedelta
