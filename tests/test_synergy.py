@@ -10,7 +10,6 @@ from studylib.analysis.printed import published_gains
 from studylib.analysis.verdicts import claims_of, contrasts_for, judge
 from studylib.figures import synergy as figures
 
-STAMP = "scale smoke, seed 1, plan abc"
 PARENTS = ["sft_eureka", "rl"]
 
 
@@ -56,7 +55,7 @@ def test_shares_hold_accuracy_and_length_with_the_parents_at_the_ends():
     merged, questions = grid({0.0: [1, 1, 0, 0], 0.5: [1, 1, 1, 0], 1.0: [0, 0, 1, 0]})
     table = synergy.share_scores(merged, questions).set_index(["measure", "share"])["estimate"]
     assert table["accuracy"].tolist() == [50, 75, 25] and table["tokens"].tolist() == [10, 60, 110]
-    fig = figures.merge_shares(synergy.share_scores(merged, questions), STAMP)
+    fig = figures.merge_shares(synergy.share_scores(merged, questions))
     drawn = {trace.name: list(trace.y) for trace in fig.data if trace.xaxis == "x" and trace.name}
     assert drawn == {"Linear": [75], "RL": [50], "SFT (Eureka-Distill)": [25]}
 
@@ -85,7 +84,7 @@ def test_the_question_is_drawn_with_its_intervals_verdict_margin_and_the_papers_
     claims = [claim for claim in claims_of(11) if claim.arm == "merging"]
     theirs = synergy.published_contrasts(published_gains(), ["merging"], PARENTS)
     verdicts = judge(claims, contrasts)
-    fig = figures.against_parents(contrasts, STAMP, verdicts, theirs)
+    fig = figures.against_parents(contrasts, verdicts, theirs)
     drawn = {trace.name: trace for trace in fig.data}
     ours = contrasts.query("benchmark == 'all' and level != 'all' and against == 'rl'")
     assert list(drawn["minus RL"].y) == ours["estimate"].round(2).tolist()
@@ -97,7 +96,7 @@ def test_the_question_is_drawn_with_its_intervals_verdict_margin_and_the_papers_
 
 def test_figure_1_keeps_ours_on_the_left_and_the_papers_hollow_on_the_right(scores, base):
     gains = difficulty.gains(scores, *base, difficulty.tag_levels(base[0]))
-    fig = figures.figure_1(gains, published_gains(), STAMP)
+    fig = figures.figure_1(gains, published_gains())
     rl = [trace for trace in fig.data if trace.name == "RL"][:2]
     assert [trace.xaxis for trace in rl] == ["x", "x2"] and list(rl[1].y) == [-2.4, 3.8, 2.3, 5.3, 3.6]
     fair = gains.query("arm == 'rl' and against == 'B' and benchmark == 'MiniVision' and level != 'all'")
@@ -114,7 +113,7 @@ def test_compute_is_drawn_from_the_base_at_zero():
     ]
     curves = pd.DataFrame(rows, columns=["arm", "checkpoint", "unit", "flops", "estimate"])
     curves = curves.assign(low=curves["estimate"] - 1, high=curves["estimate"] + 1)
-    fig = figures.accuracy_against_compute(curves.drop_duplicates("arm", keep="last"), curves, STAMP)
+    fig = figures.accuracy_against_compute(curves.drop_duplicates("arm", keep="last"), curves)
     along = {trace.name: trace for trace in fig.data if trace.xaxis == "x"}
     assert list(along["Base"].x) == [0] and list(along["RL"].y) == [42, 44]
     assert along["RL"].mode == "lines+markers" and along["Model merging"].mode == "markers"

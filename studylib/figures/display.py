@@ -3,7 +3,6 @@
 import base64
 import io
 import json
-import os
 import shutil
 import warnings
 
@@ -20,20 +19,19 @@ warnings.filterwarnings("ignore", message="IProgress not found")
 warnings.filterwarnings("ignore", message="The kopts argument is ignored")
 
 
-def show(fig: go.Figure, div_id: str) -> None:
+def show(fig: go.Figure, div_id: str, picture: bool = True) -> None:
     """Emit plotly JSON, html that needs a plotly.js of the page's own, and a PNG where a Chrome is found.
 
-    Where the reference is only read again (STUDY_READ) no Chrome is started: the committed chapters hold the PNGs.
-
+    picture: False where committed results are only read again, whose chapters hold the PNGs: then no Chrome is started.
     div_id: stable and unique in the notebook, so that a second run gives the same output.
     """
     bundle = {
         "application/vnd.plotly.v1+json": json.loads(fig.to_json()),
         "text/html": fig.to_html(full_html=False, include_plotlyjs=False, div_id=div_id),
     }
-    picture = None if os.environ.get("STUDY_READ") == "1" else png(fig, PNG_WIDTH)
-    if picture is not None:
-        bundle["image/png"] = base64.b64encode(picture).decode()
+    drawn = png(fig, PNG_WIDTH) if picture else None
+    if drawn is not None:
+        bundle["image/png"] = base64.b64encode(drawn).decode()
     display(bundle, raw=True)
 
 

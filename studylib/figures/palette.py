@@ -111,8 +111,8 @@ def log_ticks(axes) -> None:
     axes(type="log", tickvals=values, ticktext=[f"{value:g}" for value in values])
 
 
-def dress(fig: go.Figure, title: str, stamp: str, height: int, panels: bool = False) -> go.Figure:
-    """Title, stamp, legend and margins. The width is left free: from a phone's 380 px to a page."""
+def dress(fig: go.Figure, title: str, height: int, panels: bool = False) -> go.Figure:
+    """Title, place of the stamp, legend and margins. The width is left free: from a phone's 380 px to a page."""
     fig.update_layout(
         template="simple_white",
         title={"text": title, "x": 0, "xref": "paper", "y": 1, "yref": "container", "yanchor": "top"},
@@ -135,7 +135,7 @@ def dress(fig: go.Figure, title: str, stamp: str, height: int, panels: bool = Fa
     for axes in (fig.update_xaxes, fig.update_yaxes):
         axes(title_font_size=12, tickfont_size=11)
     fig.add_annotation(
-        text=stamp,
+        text="",
         name="stamp",
         x=1,
         y=1,
@@ -148,3 +148,8 @@ def dress(fig: go.Figure, title: str, stamp: str, height: int, panels: bool = Fa
         font={"size": 9, "color": FAINT},
     )
     return fig
+
+
+def stamped(fig: go.Figure, stamp: str) -> go.Figure:
+    """The figure, saying which scale, seed and plan its numbers come from, or which paper."""
+    return fig.update_annotations(text=stamp, selector={"name": "stamp"})

@@ -13,7 +13,7 @@ from studylib.figures.palette import in_order, name_of
 MARKS = {"holds": "✔ holds", "fails": "✘ fails", "undecided": "? undecided"}
 
 
-def beside_paper(accuracy: pd.DataFrame, paper: pd.DataFrame, rows: dict[str, str], stamp: str) -> pd.DataFrame:
+def beside_paper(accuracy: pd.DataFrame, paper: pd.DataFrame, rows: dict[str, str]) -> pd.DataFrame:
     """Accuracy in %: our arm with half of its interval, and under it the paper's row.
 
     accuracy: difficulty.accuracy. paper: a published table whose first column names its rows. rows: our arm
@@ -30,7 +30,7 @@ def beside_paper(accuracy: pd.DataFrame, paper: pd.DataFrame, rows: dict[str, st
         theirs = paper[paper[label] == rows[arm]].iloc[0]
         lines += [[_interval(cells.loc[(arm, ours)]) for ours in (*benchmarks, ALL)]]
         lines += [[f"{theirs[name]:.1f}" for name in (*benchmarks.values(), "avg")]]
-        index += [(name_of(arm), stamp), (f"{rows[arm]}", "paper (7B)")]
+        index += [(name_of(arm), "ours"), (f"{rows[arm]}", "paper (7B)")]
     columns = [ours if ours == theirs else f"{ours} / {theirs}" for ours, theirs in benchmarks.items()] + ["average"]
     return pd.DataFrame(lines, columns=columns, index=pd.MultiIndex.from_tuples(index, names=["arm", "accuracy, %"]))
 
@@ -42,6 +42,20 @@ def _interval(cell: pd.Series) -> str:
 def plain(table: pd.DataFrame, decimals: int = 1) -> HTML:
     """A table as small HTML without styles or scripts."""
     return HTML(table.to_html(border=0, float_format=lambda x: f"{x:.{decimals}f}", na_rep="", justify="left"))
+
+
+def settings(columns: dict[str, dict]) -> HTML:
+    """Params side by side, one column per name, and whether all have the same; empty where one has no such key."""
+    shown = pd.DataFrame({name: {key: str(value) for key, value in part.items()} for name, part in columns.items()})
+    same = {"same for all": shown.nunique(axis=1, dropna=False) == 1} if len(columns) > 1 else {}
+    return plain(shown.fillna("").assign(**same))
+
+
+def over_all(table: pd.DataFrame) -> HTML:
+    """The rows over all benchmarks and levels: estimate with its interval, of each arm, or of each against another."""
+    rows = table[(table["benchmark"] == ALL) & (table.get("level", ALL) == ALL)]
+    names = [name for name in ("arm", "against") if name in rows]
+    return plain(rows.set_index(names).rename(index=name_of)[["estimate", "low", "high", "questions", "source"]])
 
 
 def verdicts(table: pd.DataFrame) -> HTML:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -19,6 +20,8 @@ from studylib.study.plan import plan_identity
 from studylib.study.workers import make_jobs, worker_count
 
 NOTEBOOKS = ROOT / "notebooks"
+RESULTS = "studylib.study.results:Results"
+LAZY = ("studylib:", "studylib.analysis:", "studylib.figures:")  # rooms: what is used of them stands in the cells
 
 
 def chapters() -> list[str]:
@@ -35,18 +38,32 @@ def chapter_named(start: str) -> str:
 
 
 def chapter_stage(name: str, study: Study) -> Stage:
-    """A chapter's identity: its cells, every stage that it could draw, other seeds committed, the code that draws."""
+    """A chapter's identity: its cells, every stage that it could draw, other seeds that are there, the code it uses."""
     cells = json.loads((NOTEBOOKS / f"{name}.ipynb").read_text())["cells"]
     source = json.dumps([[cell["cell_type"], "".join(cell["source"])] for cell in cells])
-    imported = imported_by("\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"))
-    committed = sorted(reference_root(study.scale).glob("plan.s*.txt"))
     asked = {
         "source": hashlib.sha256(source.encode()).hexdigest(),
         "plan": plan_identity(study.plan),
-        "other_seeds": {p.stem: p.read_text() for p in committed if p.stem != f"plan.s{study.seed}"},
+        "other_seeds": {str(seed): _other_seed(study, seed) for seed in study.params.seeds if seed != study.seed},
     }
-    code = tuple(name for name in imported if not name.startswith("studylib.study."))  # the plan hashes what counts
-    return Stage(f"chapter-{name}", "chapter", asked, {}, code, study.seed)
+    code = used_by("\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"))
+    return Stage(f"chapter-{name}", "chapter", asked, {}, (*code, RESULTS), study.seed)
+
+
+def used_by(source: str) -> tuple[str, ...]:
+    """What a chapter's code uses of the study, as "module:name", but for study/: the plan hashes what counts there."""
+    dotted = re.findall(r"\b(analysis|figures)\.(\w+)\.(\w+)", source)
+    imported = [name for name in imported_by(source) if not name.startswith(("studylib.study.", *LAZY))]
+    return tuple(sorted({f"studylib.{room}.{module}:{name}" for room, module, name in dotted}.union(imported)))
+
+
+def _other_seed(study: Study, seed: int) -> str:
+    """What there is of another training seed: all of it here, or what is committed, or nothing."""
+    plan, committed = Study(study.scale, seed, True, study.overrides).plan, reference_root(study.scale)
+    if all(store.folder(stage, study.root).exists() for stage in plan.values()):
+        return plan_identity(plan)
+    text = committed / f"plan.s{seed}.txt"
+    return text.read_text() if text.exists() else ""
 
 
 def run_chapter(name: str, study: Study) -> Run:
@@ -89,6 +106,9 @@ def papermill(name: str, out: Path, study: Study, tables: Path, progress: Path |
         "-p",
         "seed",
         str(study.seed),
+        "-p",
+        "train",
+        str(study.train),
         "-k",
         "python3",
     ]
@@ -169,7 +189,6 @@ def wall_times(study: Study) -> None:
 
 def read_chapters(study: Study) -> None:
     """Executes every chapter on the committed reference, two at a time, into `runs/<scale>/read/`."""
-    os.environ["STUDY_READ"] = "1"
     out = study.root / "read"
     out.mkdir(parents=True, exist_ok=True)
     failed: list[str] = []
