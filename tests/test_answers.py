@@ -58,7 +58,7 @@ def test_a_question_is_picked_by_outcome_and_by_level():
     ]
     scores = pd.DataFrame(rows)
     levels = pd.DataFrame({"question_id": names, "benchmark": "MiniStar", "level": ["L1", "L1", "L5"]})
-    r = Results(("sft_eureka",), scores, scores, levels, scores, levels, (1,), "")
+    r = Results(("sft_eureka",), scores, scores, levels, scores, levels, None, (1,), "")
     assert r.pick(right=["base"], wrong=["sft_eureka"]) == "q2"
     assert r.pick(right=["base"], wrong=["sft_eureka"], level="L5") == "q3"  # comes closest there
     assert r.pick(right=["base"], wrong=["sft_eureka"], level="L3") == "q2"  # where there is none, anywhere

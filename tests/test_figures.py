@@ -154,6 +154,8 @@ def test_table_puts_each_arm_above_the_papers_row(study):
     assert [index[0] for index in table.index] == ["Base", "Base", "RL", "RL"]
     assert table["average"].iloc[-1] == "55.1" and "±" in table["average"].iloc[0]
     assert len(tables.plain(table).data) < 4000
+    alone = tables.beside_paper(study["accuracy"], published("headline"), {"rl": None})
+    assert [index[0] for index in alone.index] == ["RL"]
     with pytest.raises(StudyError, match="'merging'"):
         tables.beside_paper(study["accuracy"], published("headline"), {"merging": "Model Merging"})
 
@@ -178,12 +180,16 @@ def test_words_are_drawn_per_thousand_responses(figures):
     assert bars["SFT (Eureka-Distill)"]["wait"] == 1000 and bars["Base"]["wait"] == 0
 
 
-def test_verdict_table_shows_lengths_as_ratios_and_points_as_points():
+def test_verdict_table_shows_lengths_as_ratios_points_as_points_and_parts_side_by_side():
     row = {"claim": "c", "against": "base", "level": "all", "low": 0.0, "high": 1.0, "p_holm": 0.0001}
+    longer = {"measure": "log_length", "estimate": math.log(12), "margin": math.log(10), "verdict": "holds"}
+    worse = {"measure": "accuracy", "estimate": -3.0, "margin": 0.0, "verdict": "undecided"}
     rows = [
-        {**row, "measure": "log_length", "estimate": math.log(12), "margin": math.log(10), "verdict": "holds"},
-        {**row, "measure": "accuracy", "estimate": -3.0, "margin": 0.0, "verdict": "undecided"},
+        {**row, **longer, "id": "a", "benchmarks": "held out"},
+        {**row, **worse, "id": "b", "benchmarks": "held out"},
+        {**row, **worse, "id": "b", "benchmarks": "trained", "low": None, "high": None, "p_holm": float("nan")},
     ]
     shown = tables.verdicts(pd.DataFrame(rows)).data
-    assert "12.0 times [1.0 times" in shown and "10.0 times" in shown and "-3.0 [0.0, 1.0]" in shown
-    assert "&lt; 0.001" in shown and "undecided" in shown
+    assert "12.0 times [1.0 times" in shown and "margin 10.0 times" in shown and "-3.0 [0.0, 1.0]" in shown
+    assert "&lt; 0.001" in shown and "undecided, p not tested" in shown
+    assert shown.index("<th>trained</th>") < shown.index("<th>held out</th>")

@@ -1,7 +1,10 @@
+import re
+
 import pytest
 
 from studylib.errors import StudyError
 from studylib.params.load import load_params
+from studylib.paths import ROOT
 
 
 @pytest.mark.parametrize("scale", ["smoke", "mini", "paper"])
@@ -91,3 +94,46 @@ def test_gradients_are_clipped_where_the_params_say(tmp_path):
     assert sft_arguments(params.sft, tmp_path, 8, 0).max_grad_norm == 0.3
     assert rl_arguments(params.rl, tmp_path, 0).max_grad_norm == 0.2
     assert load_params("paper").sft.max_grad_norm == load_params("paper").rl.max_grad_norm == 1.0
+
+
+def files(folder, monkeypatch, **texts):
+    for name, text in texts.items():
+        (folder / f"{name}.yaml").write_text(text)
+    monkeypatch.setenv("STUDY_PARAMS", str(folder))
+
+
+def test_a_file_that_extends_another_says_only_what_it_changes(tmp_path, monkeypatch):
+    smoke = (ROOT / "params" / "smoke.yaml").read_text()
+    second = "extends: smoke\nscale: second\nmodel: {path: elsewhere}\nrl: {steps: 3}\nonly: [rl, sft_careful]\n"
+    third = "extends: second\nscale: third\nseeds: [1, 2]\n"
+    files(tmp_path, monkeypatch, smoke=smoke, second=second, third=third)
+    told, below = load_params("third"), load_params("smoke")
+    assert (told.scale, told.model.path, told.model.dtype, told.seeds) == ("third", "elsewhere", "float32", [1, 2])
+    assert told.rl == below.rl.model_copy(update={"steps": 3}) and list(told.arms) == ["sft_careful", "rl"]
+    assert told.arms["rl"][0].rl.steps == 3  # the arm's stages are filled from what both files say
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("extends: smoek", "params/mine.yaml extends 'smoek', which is not there; did you mean 'smoke'?"),
+        ("extends: mine", "Params files extend each other in a circle: mine -> mine."),
+        (
+            "extends: smoke\nonly: [rll]",
+            "params/mine.yaml: 'only' names the arm 'rll', which is not there; did you mean",
+        ),
+        ("extends: smoke\nonly: rl", "params/mine.yaml: 'only' is 'rl', but it should be a list of arms."),
+        ("extends: smoke\nonly: [rl]", "written by the arm 'sft_careful', which is missing"),
+    ],
+)
+def test_what_is_wrong_with_an_extension_is_told(text, said, tmp_path, monkeypatch):
+    files(tmp_path, monkeypatch, smoke=(ROOT / "params" / "smoke.yaml").read_text(), mine=text)
+    with pytest.raises(StudyError, match=re.escape(said)):
+        load_params("mine")
+
+
+def test_the_committed_extensions_change_the_base_and_keep_the_parents():
+    for scale in ("mini_second", "mini_dose1", "mini_dose10"):
+        told, below = load_params(scale), load_params("mini")
+        assert told.scale == scale and told.model.path != below.model.path and told.gate == below.gate
+        assert {"sft_eureka", "rl", "two_stage", "data_mixing"} <= set(told.arms) < set(below.arms)

@@ -175,3 +175,25 @@ print([module for module in ("torch", "datasets") if module in sys.modules])
 """
     told = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert told.stdout == "[]\n"
+
+
+def test_the_gate_rests_on_the_base_and_the_first_seeds_parents_alone():
+    first, second = plan(), plan(seed=2)
+    assert "gate" in first and "gate" not in second
+    arms = {label.partition(".")[0] for label in labels(first["gate"])}
+    assert {"sft_eureka", "rl", "base_prompted", "prompt"} - arms == {"base_prompted"}
+    assert not arms & {*COMBINATIONS, "rl_beta0", "rl_no_easy", "sft_rambling", "levels.validation"}
+    assert not any("gate" in labels(first[f"{arm}.grades"]) for arm in COMBINATIONS)
+    assert "gate" not in plan("paper") and "base_prompted.grades" not in plan("paper")
+
+
+def test_the_best_prompt_is_chosen_on_validation_and_shared_by_all_seeds():
+    stages = plan()
+    prompts = load_params("mini").gate.prompts
+    assert [stages[f"prompt.{n}.responses"].params["prompt"] for n in range(len(prompts))] == prompts
+    needs = labels(stages["base_prompted.responses"])
+    assert "questions.test" in needs and {f"prompt.{n}.grades" for n in range(len(prompts))} <= needs
+    assert stages["base_prompted.grades"].identity == plan(seed=2)["base_prompted.grades"].identity
+    assert labels(stages["levels.validation"]) == {
+        "questions.validation", "base_validation.responses", "base_validation.grades", "levels.validation",
+    }  # fmt: skip

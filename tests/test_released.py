@@ -77,7 +77,8 @@ def test_rescored_tables_are_drawn_beside_the_printed_ones(monkeypatch, tmp_path
         (folder / "model.safetensors").write_bytes(b"weights")
     monkeypatch.setattr(Study, "run", lambda *_, **__: None)
     monkeypatch.setattr(Study, "scores", scores)
-    monkeypatch.setattr(Study, "table", lambda _, name: tag_levels(base_a) if name == "levels" else questions)
+    monkeypatch.setattr(Study, "levels", lambda _: tag_levels(base_a))
+    monkeypatch.setattr(Study, "table", lambda *_: questions)
     models = {arm: {"path": str(folder), "dtype": "float32"} for arm, folder in folders.items()}
     found = rescored.rescored(Study("paper", 1, True, {"released": models}))
     assert set(found) == set(rescored.TABLES)
@@ -86,7 +87,7 @@ def test_rescored_tables_are_drawn_beside_the_printed_ones(monkeypatch, tmp_path
     assert found["level_agreement"].set_index("published").drop("L2").to_numpy().sum() == 0
     shown = beside_paper(found["accuracy"], published("headline"), {"rl": "RL"})
     assert list(shown.columns) == [*NAMES, "average"]
-    fig = figure_1(found["gains"], published_gains())
+    fig = figure_1(found["gains"], published_gains(), ["MathVision"])
     assert "MathVision, paper (7B)" in [title.text for title in fig.layout.annotations]
 
 

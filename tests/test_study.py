@@ -52,7 +52,7 @@ def test_every_arm_has_grades_for_all_its_samples(study):
     questions = len(study.params.data.benchmarks) * study.params.data.test
     assert set(sizes[["base_a", "base"]]) == {questions * study.params.sampling.base}
     assert set(sizes[list(study.params.arms)]) == {questions * study.params.sampling.arm}
-    assert len(study.table("levels")) == questions
+    assert len(study.levels()) == questions
 
 
 def test_manifests_tell_what_ran(study):

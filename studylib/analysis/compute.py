@@ -17,7 +17,7 @@ import pandas as pd
 from studylib.analysis.checkpoints import with_problems
 from studylib.analysis.difficulty import POINTS
 from studylib.analysis.scores import question_rates
-from studylib.analysis.stats import bootstrap_mean, paired_differences
+from studylib.analysis.stats import crossed_mean, paired_differences
 from studylib.errors import StudyError
 
 TOKENS = ["trained_tokens", "scored_tokens", "generated_tokens"]
@@ -125,6 +125,6 @@ def matched_differences(
         best = within.set_index("arm")["checkpoint"]
         for other in [name for name in against if name in best and name != arm]:
             mine, theirs = (question_rates(scored[name, best[name]]) for name in (arm, other))
-            told = bootstrap_mean(paired_differences(mine, theirs).eval(f"value = {POINTS} * value"))
+            told = crossed_mean(paired_differences(mine, theirs).eval(f"value = {POINTS} * value"))
             rows.append({"arm": arm, "against": other, "checkpoint": best[other], **vars(told)})
     return pd.DataFrame(rows)

@@ -2,6 +2,9 @@
 
 import pandas as pd
 
+from studylib.analysis.difficulty import ALL
+
+RULE = "a rule, no interval"  # what one training run shows: it holds or fails as it stands
 LOSSES = ("SFT alone", "SFT and RL", "RL alone")
 
 
@@ -31,3 +34,15 @@ def loss_shares(log: pd.DataFrame) -> pd.DataFrame:
     }
     table = log[["arm", "step"]].assign(**shares)
     return table.melt(["arm", "step"], list(LOSSES), var_name="loss", value_name="share")
+
+
+def log_contrasts(log: pd.DataFrame) -> pd.DataFrame:
+    """Each run against its start, over tenths of it: "reward", the last minus the first; "truncated", the highest
+    minus the first. Rows as of difficulty.contrast, without intervals: what one run shows it shows as it stands."""
+    tables = []
+    for measure, end in (("reward", "last"), ("truncated", "highest")):
+        runs = stretches(log, measure)
+        tables.append(pd.DataFrame({"arm": runs.index, "estimate": runs[end] - runs["first"], "measure": measure}))
+    unknown = dict.fromkeys(("se", "df", "low", "high"), float("nan"))
+    table = pd.concat(tables, ignore_index=True)
+    return table.assign(against="its start", benchmark=ALL, level=ALL, source=RULE, **unknown)

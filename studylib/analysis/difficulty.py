@@ -1,16 +1,18 @@
 """Difficulty levels from the base's own pass rate; gains by level with the control that the paper lacks."""
 
-import numpy as np
 import pandas as pd
 
 from studylib.analysis.scores import question_rates
-from studylib.analysis.stats import estimates_by, paired_differences
+from studylib.analysis.stats import estimates_by, log_ratio, paired, paired_differences
 from studylib.errors import StudyError
 
 LEVELS = ("L1", "L2", "L3", "L4", "L5")
 # Lower bound of each level in sixteenths of a pass rate (paper, section 2: protocol).
 SIXTEENTHS = {"L1": 12, "L2": 8, "L3": 5, "L4": 2, "L5": 0}
 ALL = "all"
+PARTS = ("trained", "held out")  # benchmarks that the training queries are like, and all others
+MEAN = "mean"  # over levels, each weighs alike
+RISE = "L5 - L1"
 POINTS = 100
 
 
@@ -42,30 +44,54 @@ def level_counts(levels: pd.DataFrame) -> pd.DataFrame:
     return counts.assign(sum=counts.sum(axis=1))
 
 
+def with_parts(levels: pd.DataFrame, training: list[str]) -> pd.DataFrame:
+    """The levels with the part (of PARTS) of each question's benchmark. training: the benchmarks trained on."""
+    return levels.assign(part=levels["benchmark"].isin(training).map({True: PARTS[0], False: PARTS[1]}))
+
+
 def contrast(
-    arm: pd.DataFrame, reference: pd.DataFrame, levels: pd.DataFrame, against: str, measure: str = "accuracy"
+    arm: pd.DataFrame,
+    reference: pd.DataFrame,
+    levels: pd.DataFrame,
+    against: str,
+    measure: str = "accuracy",
+    rise: bool = False,
 ) -> pd.DataFrame:
-    """Arm minus reference, on every benchmark and level and over all ("all") of either.
+    """Arm minus reference, in every panel (`margins`) and level and over all levels ("all"); `rise`: also L5 minus L1.
 
     arm, reference: score tables of one arm each (scores.join_scores). The unit is points for the measure
-    "accuracy", and for "log_length" the natural log of the ratio of mean tokens of a question. Columns: arm,
-    against, measure, benchmark, level, then those of stats.Estimate. Over all, each benchmark weighs alike.
+    "accuracy"; "log_length" is the log of how many times as long: the ratio of mean tokens over the same
+    questions; any other measure is a column of the scores. Columns: arm, against, measure, benchmark (the
+    panel), level, then those of stats.Estimate. In a panel of several benchmarks each of them weighs alike.
     """
-    differences = paired_differences(_measured(arm, measure), _measured(reference, measure))
-    cells = pd.concat(margins(with_levels(differences, levels)))
-    table = estimates_by(cells, ["panel", "level"]).rename(columns={"panel": "benchmark"})
-    return table.assign(arm=arm["arm"].iloc[0], against=against, measure=measure)
+    column = {"accuracy": "correct", "log_length": "tokens"}.get(measure, measure)
+    rates = [question_rates(scores, column) for scores in (arm, reference)]
+    rows = paired(*rates) if measure == "log_length" else paired_differences(*rates)
+    if measure == "accuracy":
+        rows["value"] *= POINTS
+    cells = pd.concat(margins(with_levels(rows, levels)), ignore_index=True)
+    if measure == "log_length":
+        cells = pd.concat([log_ratio(cell) for _, cell in cells.groupby(["panel", "level"])], ignore_index=True)
+    table = estimates_by(cells, ["panel", "level"])
+    if rise:
+        table = pd.concat([table, _rises(cells)], ignore_index=True)
+    return table.rename(columns={"panel": "benchmark"}).assign(arm=arm["arm"].iloc[0], against=against, measure=measure)
 
 
-def _measured(scores: pd.DataFrame, measure: str) -> pd.DataFrame:
-    rates = question_rates(scores, "correct" if measure == "accuracy" else "tokens")
-    values = POINTS * rates["value"] if measure == "accuracy" else np.log(rates["value"])
-    return rates.assign(value=values)
+def _rises(cells: pd.DataFrame) -> pd.DataFrame:
+    """L5 minus L1 of every panel that has both, as twice the mean over the two levels, L1 with its sign changed."""
+    ends = cells[cells["level"].isin([LEVELS[0], LEVELS[-1]])]
+    ends = ends[ends.groupby("panel")["level"].transform("nunique") == 2]
+    if ends.empty:
+        return pd.DataFrame()
+    signed = ends.assign(value=2 * ends["value"].where(ends["level"] == LEVELS[-1], -ends["value"]), level=RISE)
+    return estimates_by(signed.assign(end=ends["level"]), ["panel", "level"], ("end", "benchmark"))
 
 
 def with_levels(rates: pd.DataFrame, levels: pd.DataFrame) -> pd.DataFrame:
-    """The rates with the level of each question; StudyError where a question has none."""
-    tagged = rates.assign(level=rates["question_id"].map(levels.set_index("question_id")["level"]))
+    """The rates with the level of each question, and its part where the levels have parts; StudyError without level."""
+    known = levels.set_index("question_id")[[name for name in ("level", "part") if name in levels]]
+    tagged = rates.join(known, on="question_id")
     if tagged["level"].isna().any():
         lonely = tagged[tagged["level"].isna()]["question_id"].iloc[0]
         raise StudyError(f"{lonely} has no difficulty level; tag the levels on the same split.")
@@ -73,9 +99,13 @@ def with_levels(rates: pd.DataFrame, levels: pd.DataFrame) -> pd.DataFrame:
 
 
 def margins(rates: pd.DataFrame) -> list[pd.DataFrame]:
-    """The rows as cells (panel = benchmark, level), with either replaced by "all", and with both."""
-    cells = rates.assign(panel=rates["benchmark"])
-    return [cells, cells.assign(level=ALL), cells.assign(panel=ALL), cells.assign(panel=ALL, level=ALL)]
+    """The rows in every panel that they count in, and there at their level and at "all".
+
+    A panel is a benchmark, one of PARTS, or "all".
+    """
+    panels = [rates["benchmark"], *([rates["part"]] if "part" in rates else []), ALL]
+    cells = [rates.assign(panel=panel) for panel in panels]
+    return [*cells, *(cell.assign(level=ALL) for cell in cells)]
 
 
 def gains(arms: pd.DataFrame, base_a: pd.DataFrame, base_b: pd.DataFrame, levels: pd.DataFrame) -> pd.DataFrame:

@@ -1,12 +1,10 @@
 """Intervals and tests. Every interval names, in the column `source`, what it lets vary."""
 
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 import pandas as pd
 from scipy import stats
-from statsmodels.regression.linear_model import OLS
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import TTestPower
 from statsmodels.stats.proportion import proportion_confint
@@ -34,19 +32,11 @@ class Estimate:
 
 
 def wilson(successes: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
-    """Wilson score interval of a share, for cells too small for a bootstrap. Both ends in [0, 1]."""
+    """Wilson score interval of a share, for cells too small for a t interval. Both ends in [0, 1]."""
     if not 0 <= successes <= n or n == 0:
         raise StudyError(f"A Wilson interval needs 0 <= successes <= n and n > 0; it got {successes} of {n}.")
     low, high = proportion_confint(successes, n, alpha=1 - confidence, method="wilson")
     return float(low), float(high)
-
-
-def clustered_se(values: pd.Series, clusters: pd.Series) -> float:
-    """Cluster-robust standard error of the mean of the values, in their unit."""
-    refuse_missing_clusters(clusters)
-    codes = pd.factorize(clusters)[0]
-    fit = OLS(values.to_numpy(float), np.ones(len(values))).fit(cov_type="cluster", cov_kwds={"groups": codes})
-    return float(fit.bse[0])
 
 
 def refuse_missing_clusters(clusters: pd.Series) -> None:
@@ -59,83 +49,64 @@ def refuse_missing_clusters(clusters: pd.Series) -> None:
         )
 
 
-def bootstrap_mean(values: pd.DataFrame, draws: int = 1000, random_state: int = 0) -> Estimate:
-    """Mean of `value` over benchmarks (each weighs the same), with a stratified cluster bootstrap.
+def crossed_mean(values: pd.DataFrame, alike: tuple[str, ...] = ("benchmark",)) -> Estimate:
+    """Mean of `value` with its variance over two crossed factors, questions and training seeds.
 
-    values: one row a question and seed, with columns value, benchmark (stratum), problem (cluster), seed.
-    The same problems are asked under every seed, so a draw resamples problems once for all seeds, and the
-    seeds themselves. Each resample holds n - 1 of n units: with three seeds the plain bootstrap would give
-    only two thirds of the variance (Rao and Wu 1988). The interval is a t interval whose degrees of freedom
-    follow Satterthwaite from the two parts, so few seeds widen it.
+    values: a row a question and seed, with columns value, benchmark, problem (cluster), question_id, seed. The groups
+    of the first column of `alike` weigh the same, and those of the next within each of them.
+
+    The problems' differences show V_q, those of the seeds V_s. The noise of single cells, V_e, is in both, so it is
+    taken off once: V = V_q + V_s - V_e, with no component below 0. On a balanced table this is what a mixed model
+    estimates (REML). The t interval has Satterthwaite's degrees of freedom, so few seeds widen it. With one seed V is
+    V_q, the cluster-robust variance. Raises StudyError where a question lacks a seed or a problem id.
     """
     refuse_missing_clusters(values["problem"])
-    seeds = np.sort(values["seed"].unique())
-    strata = [stratum for _, stratum in values.groupby("benchmark", sort=True)]
-    cells_of = [_cells(stratum, seeds) for stratum in strata]
-    sizes = tuple(sums.shape[1] for sums, _ in cells_of)
-    seed_weights, *problem_weights = _weights(random_state, (len(seeds), *sizes), draws)
-    drawn, by_seed = np.zeros(draws), np.zeros(len(seeds))
-    for (sums, counts), weights in zip(cells_of, problem_weights, strict=True):
-        top, bottom = ((weights @ cells.T * seed_weights).sum(1) for cells in (sums, counts))
-        drawn += np.divide(top, bottom, out=np.full(draws, np.nan), where=bottom > 0) / len(strata)
-        by_seed += sums.sum(1) / counts.sum(1) / len(strata)
-    mean = float(np.mean([stratum["value"].mean() for stratum in strata]))
-    se = float("nan") if min(sizes) < 2 else float(np.nanstd(drawn, ddof=1))
-    problems = sum(sizes)
-    df = _satterthwaite(se, by_seed, problems)
-    half = stats.t.ppf(0.975, df) * se if df > 0 else float("nan")
-    source = QUESTIONS_AND_SEEDS if len(seeds) > 1 else QUESTIONS
-    questions = values["question_id"].nunique()
-    return Estimate(mean, se, df, mean - half, mean + half, questions, problems, len(seeds), source)
+    group, weights = _groups(values, alike)
+    seed, seeds = pd.factorize(values["seed"], sort=True)
+    problem = values.groupby(["benchmark", "problem"]).ngroup().to_numpy()
+    value, k, n = values["value"].to_numpy(float), len(seeds), len(weights)
+    counts = np.bincount(group * k + seed, minlength=n * k).reshape(n, k)
+    if (counts != counts[:, :1]).any():
+        raise StudyError(f"Some questions lack one of the seeds {list(seeds)}; evaluate every arm under each of them.")
+    means = np.bincount(group * k + seed, value, minlength=n * k).reshape(n, k) / counts
+    by_seed = weights @ means
+    clusters = np.bincount(np.unique(np.stack([group, problem]), axis=1)[0], minlength=n)
+    lift = np.sqrt(np.divide(clusters, clusters - 1, out=np.full(n, np.nan), where=clusters > 1))
+    share = (weights * lift / counts[:, 0])[group] * (value - means[group, seed])
+    problems = problem.max() + 1
+    cells = np.bincount(problem * k + seed, share, minlength=problems * k).reshape(problems, k)
+    v_q, free = float((cells.mean(1) ** 2).sum()), max(int(problems - n), 0)
+    v_s = float(by_seed.var(ddof=1)) / k if k > 1 else 0.0
+    v_e = float(((cells - cells.mean(1, keepdims=True)) ** 2).sum()) / (k * (k - 1)) if k > 1 else 0.0
+    variance = max(v_q - v_e, 0) + max(v_s - v_e, 0) + v_e if v_q == v_q else v_q
+    df = _satterthwaite(variance, (v_q, free), (v_s, k - 1), (v_e, free * (k - 1)))
+    mean, se = float(by_seed.mean()), float(np.sqrt(variance))
+    half = float(stats.t.ppf(0.975, df)) * se if df > 0 else float("nan")
+    source = QUESTIONS_AND_SEEDS if k > 1 else QUESTIONS
+    return Estimate(mean, se, df, mean - half, mean + half, values["question_id"].nunique(), int(problems), k, source)
 
 
-def _cells(stratum: pd.DataFrame, seeds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Sum and count of the values, each (seeds, problems)."""
-    problem, names = pd.factorize(stratum["problem"])
-    place, shape = np.searchsorted(seeds, stratum["seed"]) * len(names) + problem, (len(seeds), len(names))
-    sums, counts = (
-        np.bincount(place, weights, minlength=len(seeds) * len(names)).reshape(shape).astype(float)
-        for weights in (stratum["value"].to_numpy(float), None)
-    )
-    if (counts.sum(axis=1) == 0).any():
-        raise StudyError(f"{stratum['benchmark'].iloc[0]} lacks one of the seeds {seeds.tolist()}; evaluate it too.")
-    return sums, counts
+def _groups(values: pd.DataFrame, alike: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """The group of each row, and the weight of each group; the weights add up to 1."""
+    group = values.groupby(list(alike)).ngroup().to_numpy()
+    outer = values[alike[0]].iloc[np.unique(group, return_index=True)[1]]
+    return group, 1 / (outer.nunique() * outer.map(outer.value_counts()).to_numpy(float))
 
 
-@lru_cache(maxsize=64)  # every arm is asked the same questions, so its cells have the sizes of the last one's
-def _weights(random_state: int, units: tuple[int, ...], draws: int) -> list[np.ndarray]:
-    """How often each seed, then each problem of each stratum is drawn: (draws, units) each. A lone seed is kept."""
-    rng = np.random.default_rng(random_state)
-    seeds, *strata = units
-    of_seeds = _resample(rng, seeds, draws) if seeds > 1 else np.ones((draws, 1))
-    return [of_seeds, *(_resample(rng, problems, draws) for problems in strata)]
+def _satterthwaite(variance: float, *parts: tuple[float, float]) -> float:
+    """Degrees of freedom of a sum of mean squares, each with its own; where nothing varies, the first's."""
+    spread = sum(square**2 / df for square, df in parts if df > 0)
+    return variance**2 / spread if spread > 0 and variance > 0 else float(parts[0][1])
 
 
-def _resample(rng: np.random.Generator, units: int, draws: int) -> np.ndarray:
-    """How often each unit is drawn, (draws, units): units - 1 draws with replacement."""
-    drawn = rng.integers(units, size=(draws, max(units - 1, 1))) + units * np.arange(draws)[:, None]
-    return np.bincount(drawn.ravel(), minlength=draws * units).reshape(draws, units).astype(float)
-
-
-def _satterthwaite(se: float, by_seed: np.ndarray, problems: int) -> float:
-    if problems < 2 or len(by_seed) < 2 or not se > 0:
-        return float(max(problems - 1, 0))
-    of_seeds = min(by_seed.var(ddof=1) / len(by_seed), se**2)
-    of_problems = se**2 - of_seeds
-    return float(se**4 / (of_problems**2 / (problems - 1) + of_seeds**2 / (len(by_seed) - 1)))
-
-
-def estimates_by(values: pd.DataFrame, by: list[str], draws: int = 1000) -> pd.DataFrame:
-    """bootstrap_mean of each group: the columns of `by`, then those of Estimate."""
-    rows = [
-        dict(zip(by, key, strict=True)) | vars(bootstrap_mean(group, draws))
-        for key, group in values.groupby(by, sort=True)
-    ]
+def estimates_by(values: pd.DataFrame, by: list[str], alike: tuple[str, ...] = ("benchmark",)) -> pd.DataFrame:
+    """crossed_mean of each group: the columns of `by`, then those of Estimate."""
+    rows = [dict(zip(by, key, strict=True)) | vars(crossed_mean(group, alike)) for key, group in values.groupby(by)]
     return pd.DataFrame(rows)
 
 
-def paired_differences(arm: pd.DataFrame, reference: pd.DataFrame) -> pd.DataFrame:
-    """Arm minus reference, question by question, as rows for bootstrap_mean.
+def paired(arm: pd.DataFrame, reference: pd.DataFrame) -> pd.DataFrame:
+    """The arm's rows with the reference's value for the same question beside them, as the column `reference`.
 
     Both: tables of scores.question_rates. A reference with one seed stands beside every seed of the arm;
     one with several is paired seed by seed, on the seeds that both have. Questions that only one side
@@ -156,7 +127,23 @@ def paired_differences(arm: pd.DataFrame, reference: pd.DataFrame) -> pd.DataFra
             f"{lonely['question_id'].iloc[0]} was answered by only one of {arm['arm'].iloc[0]} and "
             f"{reference['arm'].iloc[0]}; evaluate both on the same questions and seeds."
         )
-    return joined.assign(value=joined["value"] - joined["reference"]).drop(columns=["reference", "found"])
+    return joined.drop(columns="found")
+
+
+def paired_differences(arm: pd.DataFrame, reference: pd.DataFrame) -> pd.DataFrame:
+    """Arm minus reference, question by question, as rows for crossed_mean. Both as in `paired`."""
+    rows = paired(arm, reference)
+    return rows.assign(value=rows["value"] - rows["reference"])
+
+
+def log_ratio(pairs: pd.DataFrame) -> pd.DataFrame:
+    """Rows for crossed_mean whose mean is the log of a ratio of means, `value` over `reference`, benchmarks alike.
+
+    To first order (delta method) the log of a / r moves by da / a - dr / r. pairs: rows of `paired`, both above 0.
+    """
+    value, reference = pairs.groupby("benchmark")[["value", "reference"]].mean().mean()
+    moved = pairs["value"] / value - pairs["reference"] / reference
+    return pairs.assign(value=np.log(value / reference) + moved)
 
 
 def two_sided_p(estimate: float, se: float, df: float, null: float = 0.0) -> float:

@@ -7,7 +7,28 @@ import pandas as pd
 from studylib.analysis.difficulty import ALL, POINTS
 from studylib.analysis.scores import question_rates
 from studylib.analysis.stats import estimates_by
-from studylib.world.checker import STATEMENT, check_steps
+from studylib.world.checker import check_steps, strategy
+from studylib.world.tasks import Task, steps_needed
+
+SHORT = ("all items", "what counts")  # world.checker.strategy: one pass over the picture
+LONG = "long"  # the sequence that long-CoT SFT brings
+
+
+def programs(questions: pd.DataFrame) -> dict[str, dict]:
+    """The program of each question that has one, by its id."""
+    scenes = questions.set_index("id")["scene"]
+    return scenes[scenes != ""].map(json.loads).to_dict()
+
+
+def with_strategy(scores: pd.DataFrame, known: dict[str, dict]) -> pd.DataFrame:
+    """The responses with the way each goes (world.checker.strategy), None where the question has no program."""
+    rows = zip(scores["question_id"], scores["text"], strict=True)
+    return scores.assign(strategy=[strategy(known[q], text) if q in known else None for q, text in rows])
+
+
+def needed(program: dict) -> int:
+    """Elementary acts that the answer needs (world.tasks.steps_needed)."""
+    return steps_needed(Task(**program))
 
 
 def steps_right(scores: pd.DataFrame, questions: pd.DataFrame) -> pd.Series:
@@ -15,27 +36,27 @@ def steps_right(scores: pd.DataFrame, questions: pd.DataFrame) -> pd.Series:
 
     questions: columns id and scene. An arm without any step, or whose questions have no program, has none.
     """
-    scenes = questions.set_index("id")["scene"]
-    programs = scenes[scenes != ""].map(json.loads)
-    told = scores[scores["question_id"].isin(programs.index)]
-    counts = [check_steps(programs[q], text) for q, text in zip(told["question_id"], told["text"], strict=True)]
+    known = programs(questions)
+    told = scores[scores["question_id"].isin(known)]
+    counts = [check_steps(known[q], text) for q, text in zip(told["question_id"], told["text"], strict=True)]
     summed = pd.DataFrame(counts, index=told["arm"], columns=["right", "steps"]).groupby(level=0).sum()
     return (POINTS * summed["right"] / summed["steps"]).reindex(scores["arm"].unique())
 
 
-def line_by_line(scores: pd.DataFrame) -> pd.DataFrame:
-    """How often responses read a line of the picture aloud, and how often they are right where they do and do not.
+def ways(scores: pd.DataFrame, questions: pd.DataFrame) -> pd.DataFrame:
+    """Which way the responses go (world.checker.strategy), and how many are right in each.
 
-    Columns: arm, benchmark ("all" for their mean), those of stats.Estimate for the share in %, then the accuracies
-    right_reading and right_leaping in %.
+    questions: columns id and scene. Columns: arm, benchmark ("all" for their mean), way, those of stats.Estimate for
+    the share in %, then right, the accuracy in % of the responses that go this way. Empty without programs.
     """
-    reads = scores["text"].map(lambda text: any(step["label"] for step in STATEMENT.finditer(text)))
-    scores = scores.assign(reads=POINTS * reads.astype(float), percent=POINTS * scores["correct"])
-    cells = pd.concat([scores.assign(panel=scores["benchmark"]), scores.assign(panel=ALL)], ignore_index=True)
+    told = with_strategy(scores, programs(questions)).dropna(subset="strategy")
+    cells = pd.concat([told.assign(panel=told["benchmark"]), told.assign(panel=ALL)], ignore_index=True)
     tables = []
-    for panel, group in cells.groupby("panel", sort=False):
-        shares = estimates_by(question_rates(group, "reads"), ["arm"]).set_index("arm")
-        reading = group[group["reads"] > 0].groupby("arm")["percent"].mean().rename("right_reading")
-        leaping = group[group["reads"] == 0].groupby("arm")["percent"].mean().rename("right_leaping")
-        tables.append(shares.join([reading, leaping]).reset_index().assign(benchmark=panel))
-    return pd.concat(tables, ignore_index=True)
+    for way in sorted(told["strategy"].unique()):
+        taken = cells["strategy"] == way
+        rates = cells.assign(taken=POINTS * taken.astype(float))
+        right = POINTS * cells[taken].groupby(["arm", "panel"])["correct"].mean()
+        for panel, group in rates.groupby("panel", sort=False):
+            shares = estimates_by(question_rates(group, "taken"), ["arm"])
+            tables.append(shares.assign(benchmark=panel, way=way, right=[right.get((a, panel)) for a in shares["arm"]]))
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()

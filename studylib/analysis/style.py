@@ -44,6 +44,11 @@ def word_counts(scores: pd.DataFrame, words: tuple[str, ...] = PAPER_WORDS) -> p
     return pd.DataFrame(rows)
 
 
+def reflection_words(texts: pd.Series) -> pd.Series:
+    """How many of the paper's five words, with their endings and in any case, each text holds."""
+    return texts.str.lower().str.count(rf"\b(?:{'|'.join(PAPER_WORDS)})")
+
+
 def _whole(word: str, text: str) -> int:
     return len(re.findall(rf"\b{re.escape(word)}\b", text))
 

@@ -4,8 +4,9 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from studylib.analysis.difficulty import ALL, LEVELS, SIXTEENTHS, level_counts
+from studylib.analysis.difficulty import ALL, LEVELS, PARTS, SIXTEENTHS, level_counts
 from studylib.analysis.printed import in_paper_order, paper_name
+from studylib.errors import StudyError
 from studylib.figures.palette import (
     FAINT,
     LEVEL_COLOURS,
@@ -23,7 +24,7 @@ COLUMNS = 2
 def panel_grid(names: list[str], columns: int = COLUMNS, **options) -> tuple[go.Figure, dict[str, dict[str, int]]]:
     """A grid of panels, and the place of each by its name."""
     rows = -(-len(names) // columns)
-    titles = ["All benchmarks" if name == ALL else name for name in names]
+    titles = [panel_name(name) for name in names]
     fig = make_subplots(
         rows, columns, subplot_titles=titles, vertical_spacing=0.27 / rows, horizontal_spacing=0.1, **options
     )
@@ -31,10 +32,14 @@ def panel_grid(names: list[str], columns: int = COLUMNS, **options) -> tuple[go.
     return fig, places
 
 
-def panel_order(benchmarks: pd.Series) -> list[str]:
-    """Benchmarks in the paper's order, the sum over all last."""
-    names = set(benchmarks)
-    return in_paper_order(names - {ALL}) + [ALL] * (ALL in names)
+def panel_name(panel: str) -> str:
+    return f"{panel.capitalize()} benchmarks" if panel in (*PARTS, ALL) else panel
+
+
+def panel_order(panels: pd.Series) -> list[str]:
+    """Benchmarks in the paper's order, then those trained on together, those held out, and all."""
+    wider = [panel for panel in (*PARTS, ALL) if panel in set(panels)]
+    return in_paper_order(set(panels) - set(wider)) + wider
 
 
 def gain_by_level(gains: pd.DataFrame, published: pd.DataFrame | None = None) -> go.Figure:
@@ -128,6 +133,41 @@ def _paper_line(cells: pd.DataFrame, arm: str, show: bool) -> go.Scatter:
         legendgroup=f"{arm}-paper",
         showlegend=show,
     )
+
+
+def pass_at_k(table: pd.DataFrame, panel: str = ALL) -> go.Figure:
+    """Is one of k samples right? By k on a log axis, a panel a level, of at most four arms.
+
+    table: passk.pass_at_k; panel: a benchmark, a part, or all. Raises StudyError for more arms than can be told apart.
+    """
+    arms = in_order(list(table["arm"].unique()))
+    if len(arms) > 4:
+        raise StudyError(f"This figure tells four arms apart, not {len(arms)}: {', '.join(arms)}; choose four of them.")
+    cells = table[table["benchmark"] == panel]
+    levels = [level for level in (*LEVELS, ALL) if level in set(cells["level"])]
+    fig, places = panel_grid(levels, shared_yaxes="all")
+    for level in levels:
+        for arm in arms:
+            mine = cells[(cells["level"] == level) & (cells["arm"] == arm)].sort_values("k")
+            line = go.Scatter(
+                x=mine["k"],
+                y=mine["estimate"].round(2),
+                name=name_of(arm),
+                mode="lines+markers",
+                line={"color": colour_of(arm), "width": 1.5},
+                marker={"symbol": marker_of(arm), "size": 7},
+                legendgroup=arm,
+                showlegend=level == levels[0],
+                **error_bars(mine, colour_of(arm)),
+            )
+            fig.add_trace(line, **places[level])
+    for title, level in zip(fig.layout.annotations, levels, strict=True):
+        title.text = "All levels" if level == ALL else level
+    ks = sorted(table["k"].unique())
+    fig.update_xaxes(type="log", tickvals=ks, ticktext=[str(k) for k in ks])
+    fig.update_xaxes(title_text="samples k", row=-(-len(levels) // COLUMNS))
+    fig.update_yaxes(title_text="pass@k (%)", title_standoff=4, col=1)
+    return dress(fig, f"pass@k by level, {panel_name(panel).lower() if panel in (*PARTS, ALL) else panel}", 690, True)
 
 
 def pass_rates(levels: pd.DataFrame) -> go.Figure:

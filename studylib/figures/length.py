@@ -3,7 +3,7 @@
 import pandas as pd
 import plotly.graph_objects as go
 
-from studylib.analysis.difficulty import ALL, LEVELS
+from studylib.analysis.difficulty import ALL, LEVELS, PARTS
 from studylib.figures.difficulty import panel_grid, panel_order
 from studylib.figures.palette import colour_of, dress, error_bars, in_order, log_ticks, marker_of, name_of
 
@@ -43,7 +43,8 @@ def gain_against_length(gains: pd.DataFrame, lengths: pd.DataFrame, base: str = 
     """
     tokens = lengths[lengths["level"] == ALL].set_index(["arm", "benchmark"])["estimate"]
     ratio = (tokens / tokens[base]).rename("ratio").reset_index()
-    table = gains[(gains["level"] == ALL) & (gains["against"] == "B")].merge(ratio, on=["arm", "benchmark"])
+    fair = gains[(gains["level"] == ALL) & (gains["against"] == "B") & ~gains["benchmark"].isin(PARTS)]
+    table = fair.merge(ratio, on=["arm", "benchmark"])
     fig = go.Figure()
     fig.add_hline(y=0, line={"color": colour_of(base), "width": 1, "dash": "dash"})
     for arm in in_order(list(table["arm"].unique())):

@@ -4,10 +4,10 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from studylib.analysis.difficulty import ALL, LEVELS
+from studylib.analysis.difficulty import ALL, LEVELS, PARTS
 from studylib.analysis.printed import paper_name
 from studylib.analysis.verdicts import NON_INFERIORITY_MARGIN
-from studylib.figures.difficulty import panel_grid, panel_order
+from studylib.figures.difficulty import panel_order
 from studylib.figures.palette import (
     FAINT,
     INK,
@@ -29,18 +29,25 @@ MERGES = {
 }
 
 
-def figure_1(gains: pd.DataFrame, published: pd.DataFrame) -> go.Figure:
+def figure_1(gains: pd.DataFrame, published: pd.DataFrame, training: list[str]) -> go.Figure:
     """Gain of every method by level, a row of panels a benchmark: ours on the left, the paper's on the right.
 
     A column has one axis; the paper's has its own, since its gains are smaller.
     gains: difficulty.gains (points), of which the fair ones (against "B") and the base's own line are drawn, with
-    intervals. published: published.published_gains, digitised and without any; the last row is their plain mean.
+    intervals. published: published.published_gains, digitised and without any. The last rows are means over the
+    benchmarks like those of `training`, over the others, and over all.
     """
-    means = published.groupby(["arm", "level"], sort=False)["estimate"].mean().reset_index().assign(benchmark=ALL)
-    cells, theirs = gains[gains["level"] != ALL], pd.concat([published, means])
+    trained = published["benchmark"].isin([paper_name(benchmark) for benchmark in training])
+    kinds = zip((*PARTS, ALL), (published[trained], published[~trained], published), strict=True)
+    means = [rows.groupby(["arm", "level"])["estimate"].mean().reset_index().assign(benchmark=p) for p, rows in kinds]
+    cells, theirs = gains[gains["level"] != ALL], pd.concat([published, *means])
     fair, own = cells[cells["against"] == "B"], cells[(cells["arm"] == "base") & (cells["against"] == "A")]
     arms, rows = in_order(list(fair["arm"].unique())), [(b, paper_name(b)) for b in panel_order(gains["benchmark"])]
-    titles = [f"{name.replace(ALL, 'All')}, {whose}" for row in rows for name, whose in zip(row, WHOSE, strict=True)]
+    titles = [
+        f"{name.capitalize() if name in (*PARTS, ALL) else name}, {whose}"
+        for row in rows
+        for name, whose in zip(row, WHOSE, strict=True)
+    ]
     fig = make_subplots(
         len(rows), 2, subplot_titles=titles, shared_yaxes="columns", vertical_spacing=0.045, horizontal_spacing=0.1
     )
@@ -84,37 +91,40 @@ def against_parents(
     verdicts: pd.DataFrame | None = None,
     published: pd.DataFrame | None = None,
 ) -> go.Figure:
-    """A combination minus each parent by level, a panel a combination: does it stay above minus the margin?
+    """A combination (row) minus each parent by level, on the benchmarks trained on, those held out, and all (columns).
 
-    contrasts: verdicts.contrasts_for (points, all benchmarks). verdicts: verdicts.judge of the claims of synergy,
-    told in the titles. published: synergy.published_contrasts, hollow; the paper gives no intervals.
+    contrasts: verdicts.contrasts_for or synergy.against_better (points). verdicts: verdicts.judge of the claims of
+    synergy, told in the titles. published: synergy.published_contrasts over all, hollow; the paper gives no intervals.
     """
-    cells = contrasts[(contrasts["benchmark"] == ALL) & (contrasts["level"] != ALL)]
-    cells = cells[cells["measure"] == "accuracy"]
-    arms = in_order(list(cells["arm"].unique()))
-    said = {} if verdicts is None else dict(zip(verdicts["id"], verdicts["verdict"], strict=True))
-    fig, places = panel_grid(arms, 2 if len(arms) > 1 else 1, shared_yaxes="all")
-    parents = in_order(list(cells["against"].unique()))
-    for arm in arms:
-        for i, parent in enumerate(parents):
-            shift, show = 0.24 * (i - 0.5), arm == arms[0]
-            ours = cells[(cells["arm"] == arm) & (cells["against"] == parent)]
-            line = _line(ours, parent, shift, show).update(name=f"minus {name_of(parent)}", mode="markers")
-            fig.add_trace(line.update(error_bars(ours, colour_of(parent))), **places[arm])
-            if published is not None:
-                theirs = published[(published["arm"] == arm) & (published["against"] == parent)]
-                hollow = _line(theirs, parent, shift + 0.1, show).update(mode="markers", opacity=0.8)
-                hollow.update(name=f"minus {name_of(parent)}, paper (7B)", legendgroup=f"{parent}, paper")
-                fig.add_trace(hollow.update(marker_symbol=f"{marker_of(parent)}-open"), **places[arm])
-    for title, arm in zip(fig.layout.annotations, arms, strict=True):
-        verdict = said.get(f"{arm}-synergy")
-        title.text = name_of(arm) + (f": {verdict}" if verdict else "")
+    cells = contrasts[contrasts["level"].isin(LEVELS) & (contrasts["measure"] == "accuracy")]
+    arms, parents = in_order(list(cells["arm"].unique())), in_order(list(cells["against"].unique()))
+    panels = [panel for panel in (*PARTS, ALL) if panel in set(cells["benchmark"])]
+    said = {} if verdicts is None else verdicts.set_index(["id", "benchmarks"])["verdict"].to_dict()
+    titles = [_synergy_title(arm, panel, said.get((f"{arm}-synergy", panel))) for arm in arms for panel in panels]
+    fig = make_subplots(
+        len(arms), len(panels), subplot_titles=titles, shared_yaxes="all", vertical_spacing=0.3 / len(arms)
+    )
+    for row, arm in enumerate(arms, 1):
+        for col, panel in enumerate(panels, 1):
+            for i, parent in enumerate(parents):
+                shift, show = 0.24 * (i - (len(parents) - 1) / 2), row == col == 1
+                mine = (cells["arm"] == arm) & (cells["against"] == parent) & (cells["benchmark"] == panel)
+                line = _line(cells[mine], parent, shift, show).update(name=f"minus {name_of(parent)}", mode="markers")
+                fig.add_trace(line.update(error_bars(cells[mine], colour_of(parent))), row=row, col=col)
+                if published is not None and panel == ALL:
+                    theirs = published[(published["arm"] == arm) & (published["against"] == parent)]
+                    hollow = _line(theirs, parent, shift + 0.1, row == 1).update(mode="markers", opacity=0.8)
+                    hollow.update(name=f"minus {name_of(parent)}, paper (7B)", legendgroup=f"{parent}, paper")
+                    fig.add_trace(hollow.update(marker_symbol=f"{marker_of(parent)}-open"), row=row, col=col)
     _level_axes(fig)
     fig.add_hline(y=-NON_INFERIORITY_MARGIN, line={"color": INK, "width": 1, "dash": "dash"})
     fig.update_yaxes(title_text="difference (points)", title_standoff=4, col=1)
-    rows = -(-len(arms) // 2)
     title = f"At least as good as the better parent? Dashed: −{NON_INFERIORITY_MARGIN:g} points"
-    return dress(fig, title, 230 * rows + 130, True)
+    return dress(fig, title, 230 * len(arms) + 130, True)
+
+
+def _synergy_title(arm: str, panel: str, verdict: str | None) -> str:
+    return f"{name_of(arm)}, {panel}" + (f":<br>{verdict}" if verdict else "")
 
 
 def merge_shares(scores: pd.DataFrame, sft: str = "sft_eureka", rl: str = "rl") -> go.Figure:

@@ -5,7 +5,7 @@ import math
 import pandas as pd
 from IPython.display import HTML
 
-from studylib.analysis.difficulty import ALL
+from studylib.analysis.difficulty import ALL, PARTS
 from studylib.analysis.printed import in_paper_order, paper_name
 from studylib.errors import StudyError
 from studylib.figures.palette import in_order, name_of
@@ -13,24 +13,28 @@ from studylib.figures.palette import in_order, name_of
 MARKS = {"holds": "✔ holds", "fails": "✘ fails", "undecided": "? undecided"}
 
 
-def beside_paper(accuracy: pd.DataFrame, paper: pd.DataFrame, rows: dict[str, str]) -> pd.DataFrame:
+def beside_paper(accuracy: pd.DataFrame, paper: pd.DataFrame, rows: dict[str, str | None]) -> pd.DataFrame:
     """Accuracy in %: our arm with half of its interval, and under it the paper's row.
 
     accuracy: difficulty.accuracy. paper: a published table whose first column names its rows. rows: our arm
-    and the paper's row. The columns are our benchmarks, named with those of the paper that they mirror or are;
-    a benchmark that the paper has not is left out.
+    and the paper's row, None for an arm that the paper has not. The columns are our benchmarks, named with those
+    of the paper that they mirror or are; a benchmark that the paper has not is left out. Where there is the base with
+    the best prompt, which the paper has not, it has its row too.
     """
     label = paper.columns[0]
     lines, index = [], []
     cells = accuracy.set_index(["arm", "benchmark"])
     benchmarks = {b: paper_name(b) for b in in_paper_order(accuracy["benchmark"]) if paper_name(b) in paper}
+    rows = rows | {arm: None for arm in ("base_prompted",) if arm in set(accuracy["arm"])}
     for arm in in_order(list(rows)):
         if arm not in cells.index.get_level_values("arm"):
             raise StudyError(f"The table needs the arm '{arm}', which has no accuracy; evaluate it first.")
-        theirs = paper[paper[label] == rows[arm]].iloc[0]
         lines += [[_interval(cells.loc[(arm, ours)]) for ours in (*benchmarks, ALL)]]
-        lines += [[f"{theirs[name]:.1f}" for name in (*benchmarks.values(), "avg")]]
-        index += [(name_of(arm), "ours"), (f"{rows[arm]}", "paper (7B)")]
+        index += [(name_of(arm), "ours")]
+        if rows[arm]:
+            theirs = paper[paper[label] == rows[arm]].iloc[0]
+            lines += [[f"{theirs[name]:.1f}" for name in (*benchmarks.values(), "avg")]]
+            index += [(rows[arm], "paper (7B)")]
     columns = [ours if ours == theirs else f"{ours} / {theirs}" for ours, theirs in benchmarks.items()] + ["average"]
     return pd.DataFrame(lines, columns=columns, index=pd.MultiIndex.from_tuples(index, names=["arm", "accuracy, %"]))
 
@@ -59,27 +63,29 @@ def over_all(table: pd.DataFrame) -> HTML:
 
 
 def verdicts(table: pd.DataFrame) -> HTML:
-    """The claims with their weakest part, corrected p and verdict. table: verdicts.judge.
+    """A row a claim, a column a part of the benchmarks: the weakest part, corrected p and verdict.
 
-    Lengths are shown as ratios, times as long; all else in points.
+    table: verdicts.judge. Measures that begin with log_ are shown as ratios, times; all else in its unit.
     """
-    shown = pd.DataFrame(
-        {
-            "claim": table["claim"],
-            "measured [95 % interval]": [_measured(row) for _, row in table.iterrows()],
-            "margin": [_in_unit(row["margin"], row) for _, row in table.iterrows()],
-            "p (Holm)": ["< 0.001" if p < 0.001 else f"{p:.3f}" for p in table["p_holm"]],
-            "verdict": table["verdict"].map(MARKS),
-        }
-    )
-    return plain(shown.set_index("claim"))
+    cells = [f"{_measured(row)}<br>{MARKS[row['verdict']]}, p {_p(row['p_holm'])}" for _, row in table.iterrows()]
+    wide = table.assign(cell=cells).pivot(index="id", columns="benchmarks", values="cell")
+    columns = [panel for panel in (*PARTS, ALL) if panel in wide]
+    first = table.drop_duplicates("id").set_index("id")
+    shown = wide.loc[first.index, columns].fillna("").set_index(first["claim"])
+    return HTML(shown.to_html(border=0, justify="left", escape=False))
+
+
+def _p(p: float) -> str:
+    return "not tested" if p != p else "&lt; 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def _measured(row: pd.Series) -> str:
     at = "" if row["level"] == ALL else f" at {row['level']}"
-    estimate, low, high = (_in_unit(row[name], row) for name in ("estimate", "low", "high"))
-    return f"{estimate} [{low}, {high}] against {name_of(row['against'])}{at}"
+    estimate, low, high, margin = (_in_unit(row[name], row) for name in ("estimate", "low", "high", "margin"))
+    interval = "" if pd.isna(row["low"]) else f" [{low}, {high}]"
+    return f"{estimate}{interval} against {name_of(row['against'])}{at}, margin {margin}"
 
 
 def _in_unit(value: float, row: pd.Series) -> str:
-    return f"{math.exp(value):.1f} times" if row["measure"] == "log_length" else f"{value:.1f}"
+    small = row["measure"] in ("correlation", "reward", "truncated")
+    return f"{math.exp(value):.1f} times" if row["measure"].startswith("log_") else f"{value:.{2 if small else 1}f}"

@@ -15,6 +15,7 @@ from studylib.params.schema import (
     Data,
     Distill,
     Engine,
+    Gate,
     Hardware,
     Interleaved,
     Judge,
@@ -44,6 +45,7 @@ class Params(Section):
     progressive: Progressive
     mixing: Mixing
     merging: Merging
+    gate: Gate | None = None
     judge: Judge | None = None
     hardware: Hardware | None = None
     launch: Launch | None = None
@@ -161,22 +163,55 @@ def _sentence(error: dict) -> str:
 def load_params(scale: str, overrides: dict[str, Any] | None = None) -> Params:
     """The parameters of `params/<scale>.yaml`, with `overrides` by dotted key (`{"rl.steps": 4}`).
 
-    Raises StudyError naming the file, the key, and the nearest known key.
+    `extends: mini` in a file takes what it does not say from params/mini.yaml, section by section; `only: [rl]` keeps
+    these of the arms. Raises StudyError naming the file, the key, and the nearest known key.
     """
+    raw, where = _read(scale, []), f"params/{scale}.yaml"
+    for key, value in (overrides or {}).items():
+        _set(raw, key, value)
+    return parse_params(raw, where + (f" with {', '.join(overrides)} overridden" if overrides else ""))
+
+
+def _read(scale: str, path_here: list[str]) -> dict[str, Any]:
+    """A file's keys and values, with those of the file that it extends. path_here: the files that led to it."""
     path = params_dir() / f"{scale}.yaml"
     if not path.exists():
         known = sorted(p.stem for p in params_dir().glob("*.yaml"))
-        raise StudyError(f"There is no params/{scale}.yaml{nearest(scale, known)}.")
+        told = f"params/{path_here[-1]}.yaml extends {scale!r}, which is not there" if path_here else ""
+        raise StudyError(f"{told or f'There is no params/{scale}.yaml'}{nearest(scale, known)}.")
     where = f"params/{path.name}"
+    if scale in path_here:
+        raise StudyError(f"Params files extend each other in a circle: {' -> '.join([*path_here, scale])}.")
     try:
         raw = yaml.safe_load(path.read_text())
     except yaml.YAMLError as error:
         raise StudyError(f"{where} is not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(raw, dict):
         raise StudyError(f"{where} is empty or not a mapping of keys to values.")
-    for key, value in (overrides or {}).items():
-        _set(raw, key, value)
-    return parse_params(raw, where + (f" with {', '.join(overrides)} overridden" if overrides else ""))
+    if "extends" in raw:
+        raw = _merged(_read(str(raw.pop("extends")), [*path_here, scale]), raw)
+    return _kept(raw, where) if "only" in raw else raw
+
+
+def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    """Both files' keys: sections are merged, anything else is what the upper file says."""
+    both = {key: value for key, value in below.items() if key not in above}
+    for key, value in above.items():
+        sections = isinstance(value, dict) and isinstance(below.get(key), dict)
+        both[key] = _merged(below[key], value) if sections else value
+    return both
+
+
+def _kept(raw: dict[str, Any], where: str) -> dict[str, Any]:
+    """The params with the arms of `only` alone."""
+    only, arms = raw.pop("only"), raw.get("arms") or {}
+    if not isinstance(only, list):
+        raise StudyError(f"{where}: 'only' is {only!r}, but it should be a list of arms.")
+    for arm in only:
+        if arm not in arms:
+            raise StudyError(f"{where}: 'only' names the arm {arm!r}, which is not there{nearest(str(arm), arms)}.")
+    kept = {arm: stages for arm, stages in arms.items() if arm in only}
+    return raw | {"arms": kept, "first_seed_only": [arm for arm in raw.get("first_seed_only") or [] if arm in kept]}
 
 
 def parse_params(raw: dict[str, Any], where: str) -> Params:

@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
+Bounds = tuple[float, float]  # lowest and highest
 Rate = Annotated[float, Field(gt=0, lt=1)]
 
 
@@ -227,6 +228,36 @@ class Merging(Section):
     methods: list[Literal["linear", "ties", "slerp"]] = Field(min_length=1)
     shares: list[Rate] = Field(min_length=1)
     density: float = Field(gt=0, le=1)
+
+
+class Gate(Section):
+    """What base and parents must satisfy before a combination says anything (analysis.gate). Points and % unless told.
+
+    `prompts` are what the base is asked besides the question, one after the other; the best of them on validation is
+    the arm base_prompted.
+    """
+
+    prompts: list[str] = Field(min_length=1)
+    manner: float  # G1: the most that another manner may be ahead within a question,
+    manner_share: Share  # if at least this share of the answers takes it
+    prompt: float  # G2: the most that a prompt may gain
+    instructed: float  # G3: the most that the instruction may change, on any benchmark
+    short_steps: float  # G3: the least share of answers in short steps
+    pass_hardest: Bounds  # G4: pass@16 at L5
+    pass_more: float  # G4: pass@16 minus pass@1 at L2 to L4
+    groups: float  # G4: groups of rollouts with some right and some wrong
+    letters: float  # G5: letters that are those of the value said
+    levels: float  # G6: rank correlation of steps needed with pass rate, at most
+    skill: float  # G7: share of the long way in samples of base and RL, less than
+    skill_gain: float  # G8: SFT minus base on L4 and L5
+    converged: float  # G9, G10: the most that the last stretch of training may add
+    traces_right: float  # G9: steps of the training traces that are right
+    steps_right: float  # G9: steps of SFT's own answers that are right
+    rl_gain: Bounds  # G11: RL minus base
+    rl_length: Bounds  # G11: times as long as the base
+    dilemma: float  # G12: SFT behind RL at L1, and ahead at L5
+    benchmarks: int  # G12: benchmarks that show both
+    router: float  # G13: oracle router minus the better parent
 
 
 class Hardware(Section):

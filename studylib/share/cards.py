@@ -62,7 +62,7 @@ def _public(manifest: dict[str, Any]) -> dict[str, Any]:
 
 def card(study: Study, arm: str, repo: str, history: list[dict[str, Any]]) -> str:
     """The README of a published model: YAML for the hub, then words, tables and the manifest's facts."""
-    scores, levels = study.scores("base", arm), study.table("levels")
+    scores, levels = study.scores("base", arm), study.levels()
     accuracy = difficulty.accuracy(scores)
     trained = next(manifest for manifest in history if manifest["name"] == arm)
     stages = enumerate(study.params.arms[arm], 1)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from studylib.params.load import Params
-from studylib.stages import data, grade, merge, mix, sample, select, token_kl, train
+from studylib.stages import data, gate, grade, merge, mix, sample, select, token_kl, train
 from studylib.store.store import Work
 
 TRAINED = ("sft", "grpo", "interleaved", "progressive")
@@ -19,6 +19,7 @@ KINDS: dict[str, Callable[[Work, Params], None]] = {
     "sft": train.sft,
     "grpo": train.grpo,
     "select": select.select,
+    "select_prompt": select.select_prompt,
     "interleaved": train.interleaved,
     "progressive": train.progressive,
     "merging": merge.merging,
@@ -26,4 +27,5 @@ KINDS: dict[str, Callable[[Work, Params], None]] = {
     "no_easy": mix.no_easy,
     "mix": mix.mix,
     "divergence": token_kl.divergence,
+    "gate": gate.gate,
 }

@@ -1,7 +1,9 @@
 """Responses of a model to the questions of a split."""
 
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -42,6 +44,7 @@ def sample_responses(work, params, model: Path | str, rows: "Dataset", progress)
     from studylib.engine.prompts import prompt_hash
 
     asked, processor = work.stage.params, load_processor(model)
+    rows = _prompted(work, rows)
     answers = generate(
         model,
         rows,
@@ -71,3 +74,11 @@ def sample_responses(work, params, model: Path | str, rows: "Dataset", progress)
                 }
             )
     return pd.DataFrame(table)
+
+
+def _prompted(work: Work, rows: "Dataset") -> Sequence[Mapping[str, Any]]:
+    """The rows with the stage's prompt below each question, where it has one."""
+    prompt = work.stage.params.get("prompt")
+    if "prompt" in work.inputs:
+        prompt = json.loads((work.inputs["prompt"].path / "selection.json").read_text())["prompt"]
+    return [{**row, "question": f"{row['question']}\n{prompt}"} for row in rows] if prompt else rows

@@ -13,6 +13,17 @@ from studylib.store.files import checkpoints, load_rows, write_table
 from studylib.store.store import Work
 
 
+def select_prompt(work: Work, params: Params) -> None:
+    """`selection.json`: the prompt with which the base is best on validation (the first of equals)."""
+    prompts, accuracy = work.stage.params["prompts"], {}
+    for n, prompt in enumerate(prompts):
+        grades = pd.read_parquet(work.inputs[str(n)].path / "grades.parquet")
+        accuracy[prompt] = round(float((grades["outcome"] == "correct").mean()), 4)
+    told = {"prompt": max(prompts, key=accuracy.get), "accuracy": accuracy}
+    (work.path / "selection.json").write_text(json.dumps(told, indent=1))
+    work.facts |= told
+
+
 def select(work: Work, params: Params) -> None:
     """`selection.json`: the checkpoint with the best validation accuracy (the earliest of equals), and
     `validation.parquet` with every response that this rests on."""

@@ -19,6 +19,10 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from studylib.analysis.checkpoints import chosen_responses
+from studylib.analysis.difficulty import with_parts
+from studylib.analysis.scores import join_scores
+from studylib.analysis.synergy import PARENTS, better_parents
 from studylib.errors import StudyError, named_error
 from studylib.params.load import Params, load_params, nearest
 from studylib.paths import ROOT, reference_root, runs_root
@@ -133,14 +137,16 @@ class Study:
         """What the base and these arms answered, fetched in one go. "base" is set B, "base_a" the one that tags."""
         arms = tuple(arm for arm in arms if arm not in ("base", "base_a"))
         chosen = [f"{arm}.select" for arm in ("base", *arms) if f"{arm}.select" in self.plan]
+        prompted = self.planned("base_prompted") and (self.train or self.has("base_prompted.grades"))
         self.run("levels", "questions.test", "questions.validation", *chosen, *self._answers("base_a", "base", *arms))
         return Results(
             arms=arms,
             scores=self.scores("base", *arms),
             base_a=self.scores("base_a"),
-            levels=self.table("levels"),
+            levels=self.levels(),
             validation=pd.concat([self.table(name) for name in chosen]),
             asked=self.table("questions.validation"),
+            prompted=self.scores("base_prompted") if prompted else None,
             seeds=(self.seed,),
             stamp=self.stamp,
         )
@@ -173,14 +179,27 @@ class Study:
 
     def scores(self, *arms: str) -> pd.DataFrame:
         """One row per test response of these arms (scores.join_scores)."""
-        from studylib.analysis.scores import join_scores
-
         self.run(*self._answers(*arms), "questions.test")
         parts = [
             pd.concat([self.table(f"{arm}.{part}") for arm in arms], ignore_index=True)
             for part in ("responses", "grades")
         ]
         return join_scores(*parts, self.table("questions.test"))
+
+    def levels(self) -> pd.DataFrame:
+        """Level, and part ("trained" or "held out"), of every test question."""
+        return with_parts(self.table("levels"), self.params.data.training)
+
+    def gate(self) -> pd.DataFrame | None:
+        """The gate's table, of the first seed (analysis.gate.posed says what it comes to); None where the scale has none."""
+        first = Study(self.scale, self.params.seeds[0], self.train, self.overrides)
+        return pd.read_csv(first.get("gate").path / "gate.csv") if "gate" in first.plan else None
+
+    def better_parents(self) -> pd.DataFrame:
+        """Which parent this seed's validation calls better, by part of the benchmarks and level."""
+        parents = pd.concat([self.table(f"{arm}.select") for arm in PARENTS])
+        levels = with_parts(self.table("levels.validation"), self.params.data.training)
+        return better_parents(chosen_responses(parents, self.table("questions.validation")), levels)
 
     def log(self, *arms: str) -> pd.DataFrame:
         """The training logs of arms, one row per logged step."""
@@ -249,7 +268,7 @@ class Study:
 
         scores = pd.concat([self.scores(arm) for arm in arms])
         answers = scores[scores["question_id"] == question_id]
-        levels = self.table("levels").set_index("question_id")["level"]
+        levels = self.levels().set_index("question_id")["level"]
         display(HTML(side_by_side(self.question(question_id), levels[question_id], answers)))
 
     def keep(self, table: pd.DataFrame, name: str) -> pd.DataFrame:

@@ -9,13 +9,20 @@ from studylib.data.hub import local_files
 from studylib.engine.models import base_name
 from studylib.errors import StudyError
 from studylib.params.load import Params
-from studylib.params.schema import METHODS, ArmStage
+from studylib.params.schema import METHODS, ArmStage, Gate
 from studylib.paths import ROOT
 from studylib.stages.kinds import KINDS
 from studylib.store.identity import Stage, file_hash
 
 # Each set of base samples is drawn with a seed of its own: A tags the levels, every gain is taken against B.
-BASE_SETS = {"base_a": (101, False), "base": (102, False), "base_instructed": (103, True)}
+BASE_SETS = {
+    "base_a": (101, "test", False),
+    "base": (102, "test", False),
+    "base_instructed": (103, "test", True),
+    "base_validation": (106, "validation", False),
+}
+PROMPT_DRAWS = 110  # and on: the prompts on validation, one after the other
+PARENTS = ("sft_eureka", "rl")  # of every combination
 # What a stage's function calls only where the params name it; else its code does not count.
 ENGINES = {"hf": "studylib.engine.generate:_hugging_face", "vllm": "studylib.engine.generate:_vllm"}
 JUDGE = "studylib.grading.judged:judged"
@@ -25,28 +32,25 @@ def build_plan(params: Params, seed: int) -> dict[str, Stage]:
     """All stages by name, inputs before what needs them.
 
     `<arm>` trains, `<arm>.select` chooses its checkpoint on validation, `<arm>.responses` and `<arm>.grades`
-    are its test results, `<arm>.divergence` its token-level KL to the base. Stages without a seed of their own
-    are shared by all seeds.
+    are its test results, `<arm>.divergence` its token-level KL to the base. `prompt.<n>` is the base with one of the
+    gate's prompts on validation, `base_prompted` with the best of them on test, `gate` the first seed's gate table.
+    Stages without a seed of their own are shared by all seeds.
     """
     builder = _Builder(params, seed)
     for split in ("train", "validation", "test"):
         builder.add(f"questions.{split}", builder.source("questions"), {"split": split, "data": builder.data_asked})
     for name in BASE_SETS:
         builder.base_set(name)
-    builder.add(
-        "levels",
-        "levels",
-        {},
-        {
-            "responses": builder.plan["base_a.responses"],
-            "grades": builder.plan["base_a.grades"],
-            "questions": builder.plan["questions.test"],
-        },
-    )
+    builder.levels("levels", "base_a", "test")
+    builder.levels("levels.validation", "base_validation", "validation")
+    if params.gate:
+        builder.prompted(params.gate.prompts)
     builder.add("base.select", "select", builder.validation("base", 104), builder.asked("validation", "base"))
     for arm in params.arms:
         if seed == params.seeds[0] or arm not in params.first_seed_only:
             builder.arm(arm)
+    if params.gate and seed == params.seeds[0] and set(PARENTS) <= set(params.arms):
+        builder.gate(params.gate)
     return builder.plan
 
 
@@ -102,8 +106,10 @@ class _Builder:
         draw: int,
         sampling: dict[str, Any],
         seed: int | None,
+        prompt: str | Stage = "",
     ) -> None:
-        """Two stages: `<name>.responses` and, apart from it, `<name>.grades`."""
+        """Two stages: `<name>.responses` and, apart from it, `<name>.grades`. prompt: what stands below each question,
+        or the stage that chooses it."""
         asked = {
             "arm": arm,
             "instruct": instruct,
@@ -113,17 +119,22 @@ class _Builder:
             "engine": self.engine,
             **self.base,
         }
-        told = self.add(f"{name}.responses", "sample", asked, self.asked(split, start), seed)
+        shown = self.asked(split, start)
+        if isinstance(prompt, Stage):
+            shown["prompt"] = prompt
+        elif prompt:
+            asked["prompt"] = prompt
+        told = self.add(f"{name}.responses", "sample", asked, shown, seed)
         inputs = {"responses": told, "questions": self.plan[f"questions.{split}"]}
         self.add(f"{name}.grades", "grade", self.judge, inputs, seed)
 
     def base_set(self, name: str) -> None:
-        draw, instruct = BASE_SETS[name]
+        draw, split, instruct = BASE_SETS[name]
         samples = self.params.sampling.arm if instruct else self.params.sampling.base
         self.sampled(
             name,
             name,
-            "test",
+            split,
             "base",
             instruct=instruct,
             samples=samples,
@@ -131,6 +142,37 @@ class _Builder:
             sampling=self.evaluation,
             seed=None,
         )
+
+    def levels(self, name: str, base_set: str, split: str) -> None:
+        self.add(name, "levels", {}, {**self.graded(base_set), "questions": self.plan[f"questions.{split}"]})
+
+    def graded(self, name: str) -> dict[str, Stage]:
+        return {part: self.plan[f"{name}.{part}"] for part in ("responses", "grades")}
+
+    def prompted(self, prompts: list[str]) -> None:
+        """The base with each prompt on validation, and with the best of them on test, as the arms are tested."""
+        sampling = self.params.sampling
+        shared: dict[str, Any] = {"instruct": False, "sampling": self.evaluation, "seed": None}
+        for n, prompt in enumerate(prompts):
+            wanted = {"samples": sampling.validation, "draw": PROMPT_DRAWS + n, "prompt": prompt, **shared}
+            self.sampled(f"prompt.{n}", "base_prompted", "validation", "base", **wanted)
+        grades = {str(n): self.plan[f"prompt.{n}.grades"] for n in range(len(prompts))}
+        best = self.add("base_prompted.select", "select_prompt", {"prompts": prompts}, grades)
+        wanted = {"samples": sampling.arm, "draw": 107, "prompt": best, **shared}
+        self.sampled("base_prompted", "base_prompted", "test", "base", **wanted)
+
+    def gate(self, gate: Gate) -> None:
+        """The table of the gate, from the base and the first seed's parents alone."""
+        self.base_train()
+        names = {"base": "base", "instructed": "base_instructed", "train": "base_train", "plain": "base_validation"}
+        names |= {f"prompt.{n}": f"prompt.{n}" for n in range(len(gate.prompts))}
+        names |= {"sft": PARENTS[0], "rl": PARENTS[1]}
+        inputs = {f"questions.{split}": self.plan[f"questions.{split}"] for split in ("train", "validation", "test")}
+        for role, name in names.items():
+            inputs |= {f"{role}.{part}": stage for part, stage in self.graded(name).items()}
+        inputs |= {f"{role}.select": self.plan[f"{names[role]}.select"] for role in ("sft", "rl")}
+        inputs |= {"levels": self.plan["levels"], "traces": self.data("eureka")}
+        self.add("gate", "gate", {"gate": gate.model_dump()}, inputs, self.seed)
 
     def validation(self, arm: str, draw: int) -> dict[str, Any]:
         return {

@@ -30,7 +30,7 @@ def _measured(study: Study) -> dict[str, pd.DataFrame]:
     study.run("levels", "base.grades", "base_a.grades")
     trained = pd.concat([_scores(study, arm, str(folder)) for arm, folder in folders.items()])
     base_a, base = study.scores("base_a"), study.scores("base")
-    scores, tagged = pd.concat([base, trained]), study.table("levels")
+    scores, tagged = pd.concat([base, trained]), study.levels()
     published = study.table("questions.test").set_index("id")["level"]
     levels = tagged
     if tagged["question_id"].map(published).isin(difficulty.LEVELS).all():

@@ -15,7 +15,8 @@ class Results:
     """Test answers of the base and of some arms, with the levels; and the validation answers of each checkpoint.
 
     scores: one row per answer (scores.join_scores), the base's being set B, which every gain is taken against.
-    base_a: the same for set A, which tags the levels. asked: the validation questions. seeds: the training seeds.
+    base_a: the same for set A, which tags the levels. asked: the validation questions. prompted: the
+    base's answers to the prompt that is best on validation. seeds: the training seeds.
     """
 
     arms: tuple[str, ...]
@@ -24,6 +25,7 @@ class Results:
     levels: pd.DataFrame
     validation: pd.DataFrame
     asked: pd.DataFrame
+    prompted: pd.DataFrame | None
     seeds: tuple[int, ...]
     stamp: str
 
@@ -43,8 +45,8 @@ class Results:
 
     @cached_property
     def accuracy(self) -> pd.DataFrame:
-        """Accuracy in % of every arm on each benchmark and over all (difficulty.accuracy)."""
-        return difficulty.accuracy(self.scores)
+        """Accuracy in % on each benchmark and over all (difficulty.accuracy), the prompted base beside the arms."""
+        return difficulty.accuracy(pd.concat([self.scores, self.prompted]))
 
     @cached_property
     def gains(self) -> pd.DataFrame:
@@ -65,6 +67,10 @@ class Results:
     def against_parents(self) -> pd.DataFrame:
         """Every combination minus each parent, paired (synergy.against_parents)."""
         return synergy.against_parents(self.scores, self.levels)
+
+    def against_better(self, better: pd.DataFrame, *arms: str) -> pd.DataFrame:
+        """Each arm minus the parent that validation calls better at a level (synergy.against_better)."""
+        return synergy.against_better(self.scores, self.levels, better, list(arms))
 
     @cached_property
     def checkpoints(self) -> pd.DataFrame:
@@ -89,13 +95,13 @@ class Results:
             apart = there if len(there) else apart
         return apart.idxmax()
 
-    def contrasts(self, claims: list[Claim]) -> pd.DataFrame:
-        """Every difference that the claims are about (verdicts.contrasts_for)."""
-        return verdicts.contrasts_for(claims, self.scores, self.levels)
+    def contrasts(self, claims: list[Claim], *more: pd.DataFrame) -> pd.DataFrame:
+        """Every difference that the claims are about (verdicts.contrasts_for), with those that come from elsewhere."""
+        return pd.concat([verdicts.contrasts_for(claims, self.scores, self.levels), *more], ignore_index=True)
 
-    def verdicts(self, claims: list[Claim]) -> pd.DataFrame:
-        """Holds, fails or undecided, of each claim (verdicts.judge)."""
-        return verdicts.judge(claims, self.contrasts(claims))
+    def verdicts(self, claims: list[Claim], *more: pd.DataFrame) -> pd.DataFrame:
+        """Holds, fails or undecided, of each claim and part of the benchmarks (verdicts.judge)."""
+        return verdicts.judge(claims, self.contrasts(claims, *more))
 
 
 def pooled(seeds: list[Results]) -> Results:
