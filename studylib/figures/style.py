@@ -6,7 +6,7 @@ import plotly.graph_objects as go
 from studylib.figures.difficulty import panel_order
 from studylib.figures.palette import FAINT, colour_of, dress, in_order, name_of
 
-GAINED, LOST = "#0072b2", "#d55e00"
+GAINED, LOST = "#b8c400", "#d0006f"  # of no arm
 
 
 def reflection_words(counts: pd.DataFrame) -> go.Figure:

@@ -55,6 +55,18 @@ def settings(columns: dict[str, dict]) -> HTML:
     return plain(shown.fillna("").assign(**same))
 
 
+def whole(table: pd.DataFrame, *arms: str) -> pd.DataFrame:
+    """The rows over all benchmarks, those trained on and those held out; with arms, of these and of the base alone."""
+    rows = table[table["benchmark"].isin([*PARTS, ALL])]
+    return rows[rows["arm"].isin(["base", *arms])] if arms else rows
+
+
+def each(table: pd.DataFrame, *arms: str) -> pd.DataFrame:
+    """The rows of single benchmarks, of these arms and of the base alone."""
+    rows = table[~table["benchmark"].isin([*PARTS, ALL])]
+    return rows[rows["arm"].isin(["base", *arms])]
+
+
 def over_all(table: pd.DataFrame) -> HTML:
     """The rows over all benchmarks and levels: estimate with its interval, of each arm, or of each against another."""
     rows = table[(table["benchmark"] == ALL) & (table.get("level", ALL) == ALL)]

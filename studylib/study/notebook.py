@@ -191,7 +191,7 @@ class Study:
         return with_parts(self.table("levels"), self.params.data.training)
 
     def gate(self) -> pd.DataFrame | None:
-        """The gate's table, of the first seed (analysis.gate.posed says what it comes to); None where the scale has none."""
+        """The gate's table, of the first seed (see analysis.gate.posed); None where the scale has none."""
         first = Study(self.scale, self.params.seeds[0], self.train, self.overrides)
         return pd.read_csv(first.get("gate").path / "gate.csv") if "gate" in first.plan else None
 
@@ -249,15 +249,15 @@ class Study:
         inputs = {} if arm == "base" else {"model": self.get(arm), "select": self.get(f"{arm}.select")}
         return model_of(inputs, self.params)
 
-    def show(self, fig: "go.Figure", name: str, source: str | None = None) -> None:
+    def show(self, fig: "go.Figure", name: str, finding: str = "", source: str = "") -> None:
         """Shows a figure with its stamp: scale, seed and plan, or the `source` that its numbers come from instead.
 
-        name: stable, and unique in the chapter.
+        name: stable, and unique in the chapter. finding: its title, computed from the data (see figures.findings).
         """
         from studylib.figures.display import show
-        from studylib.figures.palette import stamped
+        from studylib.figures.palette import stamped, titled
 
-        show(stamped(fig, source or self.stamp), name, picture=self.train)
+        show(stamped(titled(fig, finding), source or self.stamp), name, picture=self.train)
 
     def show_answers(self, question_id: str, arms: list[str]) -> None:
         """Shows a test question and, side by side, what each arm answers: the first sample that ends as most of its
