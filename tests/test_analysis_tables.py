@@ -162,11 +162,11 @@ def test_ways_have_a_share_and_an_accuracy_of_their_own():
     scene = {"figure": "grid", "style": 0, "cells": {"0": ["red", "digit", 3], "1": ["blue", "digit", 4]}}
     questions = pd.DataFrame({"id": ["q0", "q1"], "scene": json.dumps({"scene": scene})})
     every = "row 1: red 3 blue 4. row 2: none. row 3: none. row 4: none."
-    texts = [every, every, "row 1: 3. 0+3=3.", "That gives 7."]
+    texts = [every, every, "So it is red. row 1: red 3 blue 4. 0+3=3.", "That gives 7."]
     table = steps.ways(joined(["correct", "wrong", "correct", "wrong"], texts=texts), questions)
     told = table[table["benchmark"] == "all"].set_index("way")
-    assert told["estimate"].to_dict() == {"all items": 50, "none": 25, "what counts": 25}
-    assert told["right"].to_dict() == {"all items": 50, "none": 0, "what counts": 100}
+    assert told["estimate"].to_dict() == {"short": 50, "none": 25, "long": 25}
+    assert told["right"].to_dict() == {"short": 50, "none": 0, "long": 100}
     assert steps.ways(joined(["wrong"] * 2), questions.assign(scene="")).empty
 
 

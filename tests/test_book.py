@@ -99,7 +99,8 @@ def test_plotly_is_shipped_once_and_nothing_is_fetched_from_elsewhere(site):
 
 def test_figures_take_the_ink_of_a_dark_page(site):
     page = next((site / "notebooks").glob("05_*.html")).as_uri()
-    ink = "new Promise((done) => setTimeout(() => done(document.querySelector('.js-plotly-plot').layout.font.color), 800))"
+    colour = "document.querySelector('.js-plotly-plot').layout.font.color"
+    ink = f"new Promise((done) => setTimeout(() => done({colour}), 800))"
     theme = "document.documentElement.dataset.theme = '{}'"
     assert visit([page], SIZES["page"], theme.format("dark"), ink, dark=True)[0][1] == "#dddddd"
     assert visit([page], SIZES["page"], theme.format("light"), ink)[0][1] == "#333333"

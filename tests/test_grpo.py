@@ -1,8 +1,9 @@
 import json
+from types import SimpleNamespace
 
 import pytest
 import torch
-from training import Killed, build_rows, kill_after, same, weights
+from training import OUTCOMES, Killed, build_rows, kill_after, same, weights
 
 from studylib.engine.models import add_lora, freeze_vision, load_model, load_processor, never_sampled
 from studylib.engine.prompts import encode
@@ -14,6 +15,7 @@ from studylib.train.grpo import RolloutTrainer, rl_arguments, train_grpo
 from studylib.train.mixing import shortest_correct
 from studylib.train.rewards import reward, well_formed
 from studylib.train.rollouts import prompt_order
+from studylib.train.rollouts_vllm import engine_rollouts
 
 CONFIG = Rl(
     lr=1e-3,
@@ -41,7 +43,7 @@ def rows():
 @pytest.fixture
 def lenient(monkeypatch):
     """A random base answers nothing right: reward a short word so that groups differ."""
-    monkeypatch.setattr(grpo, "accuracy", lambda row, response, reason: float("e" in response))
+    monkeypatch.setattr(grpo, "outcome", lambda row, response, reason: OUTCOMES["e" in response])
 
 
 def trainer_of(tiny_base, rows, folder, lora=None, **changes) -> RolloutTrainer:
@@ -80,7 +82,7 @@ def plain_logps(model, processor, row, said: torch.Tensor) -> torch.Tensor:
 def test_advantage_is_the_reward_against_its_groups_mean_and_deviation(tiny_base, rows, tmp_path, monkeypatch):
     # Row 0: rewards 1, 1, 0, 0; row 3: all alike.
     told = {0: iter([1.0, 1.0, 0.0, 0.0]), 3: iter([1.0] * 4)}
-    monkeypatch.setattr(grpo, "accuracy", lambda row, *_: next(told[rows.index(row)]))
+    monkeypatch.setattr(grpo, "outcome", lambda row, *_: OUTCOMES[bool(next(told[rows.index(row)]))])
     batch = generated(trainer_of(tiny_base, rows, tmp_path), [0, 3])
     deviation = 0.9 * torch.tensor([1.0, 1.0, 0.0, 0.0]).std()  # of the sample, as in TRL
     expected = 0.45 / (deviation + 1e-4)
@@ -183,6 +185,47 @@ def test_a_killed_run_ends_with_the_weights_of_an_uninterrupted_one(
     assert [json.loads(a)["reward"] for a in logs[0]] == [json.loads(b)["reward"] for b in logs[1]]
 
 
+def test_the_gap_between_the_engine_and_the_trainer_is_logged(tiny_base, rows, tmp_path, lenient):
+    trainer = trainer_of(tiny_base, rows, tmp_path)
+    plain = trainer.rollouts
+
+    def engine(trainer, chosen):
+        said = plain(trainer, chosen)
+        trainer.engine_logps = [[-2.0] * len(ids) for ids in said]
+        return said
+
+    trainer.rollouts = engine
+    batch = generated(trainer, [0, 3])
+    far = (batch["old_per_token_logps"] + 2)[batch["completion_mask"].bool()].abs()
+    assert trainer._metrics["train"]["engine_gap"] == [pytest.approx(float(far.mean()), rel=1e-5)]
+    assert trainer._metrics["train"]["engine_gap_max"] == [pytest.approx(float(far.max()), rel=1e-5)]
+
+
+def test_an_engine_gets_base_and_adapters_added_aside_and_the_base_is_never_rounded(tiny_base):
+    model = add_lora(load_model(tiny_base, "bfloat16"), Lora(r=4, alpha=8))
+    parameters = dict(model.named_parameters())
+    for name, parameter in parameters.items():
+        if "lora_" in name:
+            assert parameter.dtype == torch.float32  # what is trained
+            torch.nn.init.normal_(parameter, std=0.02)
+    before = {name: parameter.clone() for name, parameter in parameters.items()}
+    handed = []
+    generation = SimpleNamespace(_iter_named_params=None, generate=lambda **asked: ([[1]], [[2]], [[[-1.0]]], None))
+    generation.sync_weights = lambda: handed.append(dict(generation._iter_named_params()))
+    trainer = SimpleNamespace(
+        state=SimpleNamespace(global_step=1), _last_loaded_step=0, num_generations=1, is_fsdp_enabled=False, rows=[],
+        accelerator=SimpleNamespace(unwrap_model=lambda model: model), model=model, vllm_generation=generation,
+        processing_class=SimpleNamespace(image_token_id=0), args=SimpleNamespace(vllm_mode="colocate"),
+    )  # fmt: skip
+    engine_rollouts(trainer, [])
+    assert all(torch.equal(before[name], parameter) for name, parameter in model.named_parameters())
+    name = "model.language_model.layers.0.mlp.down_proj"
+    module = model.get_base_model().get_submodule(name)
+    expected = module.base_layer.weight.float() + module.get_delta_weight("default")
+    assert torch.equal(handed[0][f"{name}.weight"], expected.bfloat16())
+    assert handed[0].keys() == dict(load_model(tiny_base).named_parameters()).keys()
+
+
 def test_lora_keeps_the_base_as_reference(tiny_base, rows, tmp_path, lenient):
     trainer = trainer_of(tiny_base, rows, tmp_path, lora=Lora(r=4, alpha=8))
     with torch.no_grad():
@@ -217,7 +260,14 @@ def test_every_pass_asks_each_prompt_once_in_an_order_of_its_own():
     ("response", "value"),
     [
         (r"<think> 1+1= 2. </think> \boxed{2}", 1),
-        (r"<think></think> So the answer is \boxed{\frac{1}{2}}.", 1),
+        (r"<think> halve it </think> So the answer is \boxed{\frac{1}{2}}.", 1),
+        (r"<think> 2 </think> \boxed {2}", 1),
+        (r"<think> 2 </think> \fbox{2}", 1),
+        (r"<think> I shall use \boxed{}. 2 </think> \boxed{2}", 0),
+        (r"<think></think> \boxed{2}", 0),
+        (r"<think> </think>\boxed{}", 0),
+        (r"<think> 2 </think> \boxed{}", 0),
+        (r"<think> 2 </think> \boxed{\text{ }}", 0),
         (r"\boxed{2}", 0),
         (r"<think> \boxed{2} </think> \boxed{2}", 0),
         (r"<think> 2 </think> \boxed{2} \boxed{2}", 0),

@@ -33,7 +33,7 @@ VOCABULARY = 720
 PROCESSES = 2
 BATCH = 24  # examples per process
 MICRO_BATCH = 24
-ACTS, TRUNK, TAIL = 1000, 4000, 1400  # steps: of acts alone, at the constant rate in all, while the rate falls
+ACTS, TRUNK, TAIL = 1500, 9000, 3000  # steps: of acts alone, at the constant rate in all, while the rate falls
 SAVE_EVERY = 200
 
 

@@ -20,6 +20,7 @@ from studylib.errors import StudyError, named_error
 from studylib.params.load import Params
 from studylib.paths import ROOT
 from studylib.store.identity import Stage
+from studylib.store.machine import here
 from studylib.store.store import Work
 
 FACTS = "facts.json"
@@ -68,10 +69,11 @@ def command(work: Work, params: Params) -> list[str]:
 def configuration(params: Params, stage: Stage) -> dict[str, Any]:
     """What `accelerate config` would have written. On CPUs it is started alike, and accelerate then shards nothing."""
     hardware, sharded = params.hardware, params.launch.sharding == "fsdp2"
+    alone = hardware.nodes * hardware.gpus == 1  # then DDP would only hold a second copy of the gradients
     section = stage.params["sft" if stage.kind == "sft" else "rl"]
     found = {
         "compute_environment": "LOCAL_MACHINE",
-        "distributed_type": "FSDP" if sharded else "MULTI_GPU",
+        "distributed_type": "FSDP" if sharded else "NO" if alone else "MULTI_GPU",
         "num_machines": hardware.nodes,
         "num_processes": hardware.nodes * hardware.gpus,
         "mixed_precision": "bf16" if section["dtype"] == "bfloat16" else "no",
@@ -113,7 +115,7 @@ def _meeting(params: Params) -> list[str]:
 def _run(asked: list[str], work: Work) -> None:
     """Passes on what the main process says; the rest of the output is kept for the reason of a failure."""
     log = work.path.with_suffix(".log")
-    environment = {"OMP_NUM_THREADS": "1", **os.environ, "STUDY_LAUNCHED_BY": str(os.getpid())}
+    environment = {"OMP_NUM_THREADS": "1", **os.environ, "STUDY_LAUNCHED_BY": here()}
     process = subprocess.Popen(
         asked,
         cwd=ROOT,

@@ -50,6 +50,12 @@ class Architecture:
     key_heads: int
     vision_hidden: int
     vision_intermediate: int
+    picture: int = 1280  # tokens of the largest picture that is shown
+
+    @property
+    def prompt(self) -> int:
+        """Tokens of the longest prompt that is planned for: one picture and its question."""
+        return self.picture + 320
 
     @property
     def language(self) -> int:

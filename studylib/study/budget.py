@@ -6,7 +6,7 @@ Lengths are assumed, since they are only known afterwards; memory and disk are r
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from studylib.engine.models import base_name
@@ -48,7 +48,8 @@ class Cost:
 
 def report(params: Params, plan: dict[str, Stage]) -> Iterator[str]:
     """Lines of the table, its totals, its assumptions. Raises StudyError at the end if the plan does not fit."""
-    hardware, arch = params.hardware, architecture(base_name(params))
+    hardware = params.hardware
+    arch = replace(architecture(base_name(params)), picture=params.model.max_pixels // 28**2)
     costs = {name: cost(params, node, arch) for name, node in plan.items()}
     yield f"{hardware.nodes} x {hardware.gpus} GPUs of {hardware.memory_gib:g} GiB; GiB a GPU, then of the whole stage"
     yield f"{'stage':28}{'weights':>9}{'grads':>7}{'optim':>7}{'activ':>7}{'cache':>7}{'sum':>7}" + (

@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from studylib.engine.prompts import PICTURE_TOKENS, PROMPT_TOKENS
 from studylib.study.architecture import Architecture
 
 GIB = 2**30
@@ -53,7 +52,7 @@ def activations(arch: Architecture, tokens: int, pictures: int) -> float:
     kept = 4 * arch.layers * arch.hidden * tokens
     at_work = tokens * (40 * arch.hidden + 12 * arch.intermediate)
     logits = 16 * min(tokens, BLOCK) * arch.vocabulary
-    seen = 4 * PICTURE_TOKENS * pictures * (40 * arch.vision_hidden + 12 * arch.vision_intermediate)
+    seen = 4 * arch.picture * pictures * (40 * arch.vision_hidden + 12 * arch.vision_intermediate)
     return kept + at_work + logits + seen
 
 
@@ -67,7 +66,7 @@ def training(arch: Architecture, config: dict[str, Any], response: int, shards: 
     weights += 2 * (arch.parameters if whole else 2 * arch.layer + arch.embedding)
     if config.get("beta") and not config["lora"]:
         weights += 4 * arch.parameters / shards  # the reference policy
-    work = activations(arch, config["micro_batch"] * (PROMPT_TOKENS + response), config["micro_batch"])
+    work = activations(arch, config["micro_batch"] * (arch.prompt + response), config["micro_batch"])
     return Memory(weights, gradients, optimizer, work)
 
 
@@ -78,7 +77,7 @@ def sampling(arch: Architecture, answers: int, response: int, room: float, value
     """
     weights = value * arch.parameters
     work = ENGINE_TOKENS * 2 * (3 * arch.hidden + 3 * arch.intermediate) + 8 * answers * arch.vocabulary
-    each = value * arch.cache_values * (PROMPT_TOKENS + response)
+    each = value * arch.cache_values * (arch.prompt + response)
     fitting = min(answers, max(1, int((room - weights - work) // each)))
     return Memory(weights=weights, activations=work, cache=fitting * each, sequences=fitting, wanted=answers)
 
@@ -101,6 +100,6 @@ def rl(arch: Architecture, config: dict[str, Any], shards: int, room: float) -> 
 
 def divergence(arch: Architecture, response: int) -> Memory:
     """Two whole models in float32 read one response; the logits of a block of it in both."""
-    tokens = PROMPT_TOKENS + response
+    tokens = arch.prompt + response
     work = tokens * (12 * arch.hidden + 12 * arch.intermediate) + 5 * 4 * BLOCK * arch.vocabulary
     return Memory(weights=2 * 4 * arch.parameters, activations=work)

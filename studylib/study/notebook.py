@@ -26,7 +26,7 @@ from studylib.analysis.synergy import PARENTS, better_parents
 from studylib.errors import StudyError, named_error
 from studylib.params.load import Params, load_params, nearest
 from studylib.paths import ROOT, reference_root, runs_root
-from studylib.store import store
+from studylib.store import machine, store
 from studylib.store.files import load_rows, model_of
 from studylib.store.identity import Stage
 from studylib.store.store import Run
@@ -46,7 +46,11 @@ class Study:
         self.scale, self.seed, self.train, self.overrides = scale, seed, train, overrides or {}
         if self.overrides and not train:
             raise StudyError("Results of params of your own are not committed: Study(..., train=True) computes them.")
+        if seed < 1:
+            raise StudyError(f"The seed is {seed}: seeds are whole numbers from 1.")
         self.params: Params = load_params(scale, self.overrides)
+        if not self.params.launch:
+            machine.hide_gpus()
         self.plan = build_plan(self.params, seed)
         self.root = runs_root(scale)
 
@@ -242,7 +246,7 @@ class Study:
             return load_rows(self.get(f"questions.{split}"))[number]["images"]
         from studylib.data.hub import load_questions
 
-        return load_questions(self.params, split)[number]["images"]
+        return load_questions(self.params, split)[0][number]["images"]
 
     def model(self, arm: str) -> Path | str:
         """The chosen checkpoint of an arm, or the base."""

@@ -7,7 +7,6 @@ do not depend on how many run.
 import json
 import os
 import re
-import shutil
 import subprocess
 import tempfile
 import time
@@ -19,15 +18,15 @@ from studylib.errors import StudyError, named_error
 from studylib.params.load import Params
 from studylib.paths import ROOT
 from studylib.stages.kinds import KINDS, TRAINED
-from studylib.store import store
+from studylib.store import machine, store
 from studylib.store.identity import Stage
-from studylib.store.machine import give_back_memory
 from studylib.store.store import Work
 from studylib.study.plan import ancestors
 
 # Seconds where no reference says better; only their order matters, and the first guess of the time left.
 _GUESS = {"sft": 200.0, "grpo": 400.0, "interleaved": 400.0, "progressive": 400.0, "sample": 150.0, "select": 100.0}
 _SHARED = {"sample", "select"}  # kinds that are made in parts
+ON_GPUS = {*TRAINED, "sample", "select", "divergence"}
 QUIET = {"TQDM_DISABLE": "1", "TOKENIZERS_PARALLELISM": "false", "TRANSFORMERS_VERBOSITY": "error"}
 
 
@@ -39,7 +38,7 @@ def needed(stages: list[Stage], root: Path) -> list[Stage]:
 
 def work_through(stages: list[Stage], params: Params, root: Path, reference: Path) -> None:
     """One worker: takes ready stages that no other process has, until all are published. Raises StudyError."""
-    give_back_memory()
+    machine.give_back_memory()
     todo = needed(stages, root)
     rank = _longest_way_first(todo, reference)
     while todo := [stage for stage in todo if not store.folder(stage, root).exists()]:
@@ -50,8 +49,21 @@ def work_through(stages: list[Stage], params: Params, root: Path, reference: Pat
 
 
 def _take(stage: Stage, params: Params, root: Path) -> bool:
-    """Makes a stage, or a part of it where another process is at it; False where there is nothing to do."""
+    """Makes a stage, or a part of it where another process is at it; False where there is nothing to do.
 
+    A stage that works on GPUs takes all of them: one at a time, whoever else makes stages on this machine.
+    """
+    if stage.kind not in ON_GPUS or not machine.gpus():
+        return _make(stage, params, root)
+    mine = f"studylib-{os.getuid()}-gpus-{os.environ.get('CUDA_VISIBLE_DEVICES', 'all')}.lock"
+    try:
+        with store.lock(Path(tempfile.gettempdir()) / mine):
+            return _make(stage, params, root)
+    except store.Busy:
+        return False
+
+
+def _make(stage: Stage, params: Params, root: Path) -> bool:
     def do(work: Work) -> None:
         if not work.helping:
             say(f"{stage.label}: starts")
@@ -144,10 +156,11 @@ def make_jobs() -> int | None:
 
 
 def worker_count() -> int:
-    """Processes side by side: one a core; cores shared out where make runs several chapters; one with a GPU."""
-    if shutil.which("nvidia-smi"):
-        return 1
-    return max(1, len(os.sched_getaffinity(0)) // (make_jobs() or 1))
+    """Processes side by side: one a core, and cores shared out where make runs several chapters. With GPUs two: while
+    one has them, the other grades and mixes what they made."""
+    if machine.gpus():
+        return 2
+    return max(1, machine.cores() // (make_jobs() or 1))
 
 
 def say(line: str) -> None:

@@ -25,7 +25,7 @@ from studylib.errors import StudyError
 from studylib.params.load import load_params
 from studylib.paths import ROOT, params_dir
 from studylib.stages.kinds import TRAINED
-from studylib.store.machine import die_with
+from studylib.store.machine import die_with, hide_gpus
 from studylib.study.chapters import chapters, run_chapter
 from studylib.study.notebook import Study
 from studylib.study.workers import worker_count
@@ -59,6 +59,7 @@ FIXED = ("method", "data", "start", "everywhere", "beta", "weight", "until")  # 
 
 def dry_run() -> None:
     """Runs it and prints what ran how. Raises StudyError where one fails, or a stage ran otherwise than asked."""
+    hide_gpus()
     begun = time.monotonic()
     with judge_server() as address:
         write_params(small(address))
