@@ -15,7 +15,7 @@ if not any(shutil.which(name) for name in ("chromium", "chromium-browser", "goog
 SIZES = {"phone": (390, 844), "page": (1280, 900)}
 QUIET = """({
   figures: document.querySelectorAll('.plotly-graph-div').length,
-  blank: [...document.querySelectorAll('.plotly-graph-div')].filter((d) => !d.querySelector('svg.main-svg')).map((d) => d.id),
+  blank: [...document.querySelectorAll(".plotly-graph-div:not(:has(svg.main-svg))")].map((d) => d.id),
   wide: document.documentElement.scrollWidth - innerWidth,
   errors: window.seen,
 })"""
