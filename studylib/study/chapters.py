@@ -52,9 +52,9 @@ def chapter_stage(name: str, study: Study) -> Stage:
 
 def used_by(source: str) -> tuple[str, ...]:
     """What a chapter's code uses of the study, as "module:name", but for study/: the plan hashes what counts there."""
-    dotted = re.findall(r"\b(analysis|figures)\.(\w+)\.(\w+)", source)
+    dotted = re.findall(r"\b(analysis|figures)\.(\w+)(?:\.(\w+))?", source)  # without a third name: the whole module
     imported = [name for name in imported_by(source) if not name.startswith(("studylib.study.", *LAZY))]
-    return tuple(sorted({f"studylib.{room}.{module}:{name}" for room, module, name in dotted}.union(imported)))
+    return tuple(sorted({f"studylib.{room}.{module}:{name or '*'}" for room, module, name in dotted}.union(imported)))
 
 
 def _other_seed(study: Study, seed: int) -> str:
