@@ -1,4 +1,4 @@
-"""Reading is the default; training is asked for and says its price; what a chapter keeps and what its identity holds."""
+"""Reading is the default; training is asked for and says its price; what a chapter keeps, what its identity holds."""
 
 import json
 
