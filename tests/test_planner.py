@@ -62,6 +62,7 @@ def test_full_fine_tuning_of_7b_needs_more_than_one_gpu_and_lora_does_not(qwen):
     assert gpu_memory.training(qwen, config | {"lora": {"r": 64, "alpha": 128}}, 2000, 1).total < 48e9
 
 
+@pytest.mark.slow
 def test_training_memory_is_the_measured_peak_of_a_model_of_a_third_of_a_billion():
     if sys.platform != "linux" or psutil.virtual_memory().available < 10 * GIB:
         pytest.skip("Measuring 0.3 billion parameters takes Linux and 10 GiB of free memory.")

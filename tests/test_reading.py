@@ -32,12 +32,12 @@ def test_the_price_is_that_of_the_committed_manifests(tmp_path, monkeypatch):
 
 
 def test_a_table_is_kept_with_its_index_where_that_has_a_name(tmp_path, monkeypatch):
-    monkeypatch.setenv("STUDY_TABLES", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
     study, table = Study("smoke"), pd.DataFrame({"gain": [1.5]}, index=pd.Index(["rl"], name="arm"))
     assert study.keep(table, "named") is table
     study.keep(table.reset_index(drop=True), "unnamed")
-    assert (tmp_path / "named.csv").read_text() == "arm,gain\nrl,1.5\n"
-    assert (tmp_path / "unnamed.csv").read_text() == "gain\n1.5\n"
+    assert (tmp_path / "tables" / "named.csv").read_text() == "arm,gain\nrl,1.5\n"
+    assert (tmp_path / "tables" / "unnamed.csv").read_text() == "gain\n1.5\n"
 
 
 def test_a_chapters_identity_holds_what_its_code_names():

@@ -112,12 +112,12 @@ def test_the_step_checker_finds_a_misread_line_a_wrong_sum_and_a_total_not_carri
     cells = {"0": ["red", "digit", 3], "5": ["red", "digit", 4]}
     program = {"scene": {"figure": "grid", "style": 0, "cells": cells}, "start": 0, "value": "7", "hop": None}
     program["ops"] = [[["+", 3]], [["+", 4]], [], []]
-    good = "row 1: red 3. 0+3=3. row 2: red 4. 3+4=7. row 3: none. row 4: none."
+    good = "row 1: red 3. 0 + 3 = 3. row 2: red 4. 3 + 4 = 7. row 3: none. row 4: none."
     assert checker.check_steps(program, good) == (6, 6)
     assert checker.check_steps(program, good.replace("row 2: red 4", "row 2: blue 4")) == (5, 6)
-    assert checker.check_steps(program, good.replace("3+4=7", "3+4=8")) == (5, 6)
-    assert checker.check_steps(program, good.replace("3+4=7", "2+4=6")) == (5, 6)
-    assert checker.check_steps(program, good.replace("3+4=7", "3+5=8")) == (5, 6)
+    assert checker.check_steps(program, good.replace("3 + 4 = 7", "3 + 4 = 8")) == (5, 6)
+    assert checker.check_steps(program, good.replace("3 + 4 = 7", "2 + 4 = 6")) == (5, 6)
+    assert checker.check_steps(program, good.replace("3 + 4 = 7", "3 + 5 = 8")) == (5, 6)
 
 
 def test_the_step_checker_finds_a_wrong_first_hop():

@@ -211,7 +211,7 @@ def _chain(rng: random.Random) -> tuple[str, str]:
         ("-", 5 * rng.randint(2, 19)) if big else (rng.choice("++-"), rng.randint(1, 20))
         for _ in range(rng.randint(1, 4))
     ]
-    question = f"{total}" + "".join(f"{sign}{value}" for sign, value in ops)
+    question = f"{total}" + "".join(f" {sign} {value}" for sign, value in ops)
     return f"{question}\nStep by step.", " ".join(operations(ops, total)[0])
 
 

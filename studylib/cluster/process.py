@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import faulthandler
 import json
-import os
 import sys
 from collections.abc import Callable
 from datetime import timedelta
@@ -24,7 +23,7 @@ from studylib.store.store import Work
 PATIENCE = timedelta(hours=1)
 
 
-def train(job: Path) -> None:
+def train(job: dict[str, Any]) -> None:
     """Does the stage of a job as `studylib.stages.train` does it in one process; the main process leaves the facts."""
     import torch
 
@@ -32,12 +31,10 @@ def train(job: Path) -> None:
     from studylib.train import loop
     from studylib.train.sharding import shard_reference_by_layers
 
-    told = json.loads(job.read_text())
-    params = Params.model_validate(told["params"])
-    stage = Stage(**told["stage"], inputs={}, code=())
-    inputs = {role: store.load(Path(path)) for role, path in told["inputs"].items()}
-    # Helping: the stage's clock is kept by the process that started these.
-    work = Work(stage, Path(told["path"]), inputs, _say, helping=True, launched=arguments(params, stage))
+    params = Params.model_validate(job["params"])
+    stage = Stage(**job["stage"], inputs={}, code=())
+    inputs = {role: store.load(Path(path)) for role, path in job["inputs"].items()}
+    work = Work(stage, Path(job["path"]), inputs, _say, launched=arguments(params, stage))
     shard_reference_by_layers()
     loop.CHECKPOINT_SECONDS = 60 * params.launch.checkpoint_minutes
     loop.SAVED = torch.bfloat16 if params.model.dtype == "bfloat16" else None  # as the base was, and its engines are
@@ -101,8 +98,8 @@ def _say(line: str) -> None:
 
 def main() -> None:
     faulthandler.enable()
-    if "STUDY_LAUNCHED_BY" in os.environ:
-        die_with_launcher(os.environ["STUDY_LAUNCHED_BY"])
+    job = json.loads(Path(sys.argv[1]).read_text())
+    die_with_launcher(job["launcher"])
     mend_torchvision()
     import torch
     from accelerate import PartialState
@@ -110,7 +107,7 @@ def main() -> None:
     # Before any work: the process group, this process's GPU.
     state = PartialState(cpu=not torch.cuda.is_available(), timeout=PATIENCE)
     try:
-        train(Path(sys.argv[1]))
+        train(job)
     except StudyError as error:
         print(f"Error: {error}", file=sys.stderr, flush=True)
         sys.exit(2)

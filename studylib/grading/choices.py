@@ -59,7 +59,8 @@ class Options:
         self.exact = [re.sub(r"\s+", "", tidy(text)) for text in self.texts]
         self.normal = [normal(text) for text in self.texts]
         self.letters = [letter_of(i) for i in range(len(self.texts))]
-        wanted = [self.several(clean(answer)) if answer_type in ("letter", None) else [] for answer in answers]
+        lettered = answer_type == "letter"
+        wanted = [self.several(clean(a)) if lettered or not self._same(clean(a)) else [] for a in answers]
         self.together = any(len(letters) > 1 for letters in wanted)
         self.gold = set().union(*(self._gold(clean(answer), answer_type) for answer in answers))
         self.right = {", ".join(w) for w in wanted} if self.together else {self.letters[i] for i in self.gold}

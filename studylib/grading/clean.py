@@ -65,17 +65,13 @@ _BRACED_UNIT = re.compile(
     r"(?<=[\w}])\{\s*(square|cubic)?\s*(degrees?|units?|inch(?:es)?|f(?:oo|ee)t|[a-z]*(?:met(?:er|re)|gram)s?"
     r"|miles?|yards?|hours?|minutes?|seconds?)\s*\}"
 )
-_LATEX = str.maketrans(
-    {"\u03c0": "\\pi ", "\u00d7": "\\times ", "\u00f7": "\\div ", "\u22c5": "\\cdot ", "\u00b7": "\\cdot ",
-     "\u00b1": "\\pm ", "\u2264": "\\leq ", "\u2a7d": "\\leq ", "\u2266": "\\leq ", "\u2265": "\\geq ",
-     "\u2a7e": "\\geq ", "\u2267": "\\geq ", "\u2260": "\\neq ", "\u221e": "\\infty ", "\u222a": "\\cup ",
-     "\u2229": "\\cap ", "\u2208": "\\in ", "\u2205": "\\emptyset ", "\u2220": "\\angle ", "\u25b3": "\\triangle ", "\u22a5": "\\perp ",
-     "\u27c2": "\\perp ", "\u2225": "\\parallel ", "\u2245": "\\cong ", "\u224c": "\\cong ", "\u223d": "\\sim ",
-     "\u223c": "\\sim ", "\u2236": ":", "\u2032": "'", "\u2033": "''", "\u03b1": "\\alpha ", "\u03b2": "\\beta ",
-     "\u03b3": "\\gamma ", "\u03b8": "\\theta ", "\u03bb": "\\lambda ", "\u03c6": "\\phi ", "\u03c9": "\\omega ",
-     "\u00bc": "\\frac{1}{4}", "\u00bd": "\\frac{1}{2}", "\u00be": "\\frac{3}{4}", "\u2153": "\\frac{1}{3}",
-     "\u2154": "\\frac{2}{3}", "\u2026": "\\ldots "}
-)  # fmt: skip
+_GLYPHS = (
+    "π pi × times ÷ div ⋅ cdot · cdot ± pm ≤ leq ⩽ leq ≦ leq ≥ geq ⩾ geq ≧ geq ≠ neq ∞ infty ∪ cup ∩ cap ∈ in "
+    "∅ emptyset ∠ angle △ triangle ⊥ perp ⟂ perp ∥ parallel ≅ cong ≌ cong ∽ sim ∼ sim α alpha β beta γ gamma θ theta "
+    "λ lambda φ phi ω omega … ldots ½ frac{1}{2} ¼ frac{1}{4} ¾ frac{3}{4} ⅓ frac{1}{3} ⅔ frac{2}{3}"
+).split()
+_LATEX = str.maketrans({glyph: f"\\{name} " for glyph, name in zip(_GLYPHS[::2], _GLYPHS[1::2], strict=True)})
+_LATEX |= str.maketrans({"\u2236": ":", "\u2032": "'", "\u2033": "''"})
 _RAISED = re.compile("[\u2070\u00b9\u00b2\u00b3\u2074-\u207f]+")
 _LOWERED = re.compile("[\u2080-\u208e]+")
 _ROOT = re.compile(
@@ -102,6 +98,7 @@ def latex(text: str) -> str:
         text = _OVERLINED.sub(lambda m: f"\\overline{{{m[1][::2]}}}" if m[1] else f"\\dot{{{m[2]}}}", text)
         text = _RAISED.sub(lambda m: f"^{{{_small(m[0])}}}", text)
         text = _LOWERED.sub(lambda m: f"_{{{_small(m[0])}}}", text).translate(_LATEX)
+    text = re.sub(r"(?<=[A-Za-z])\s*//\s*(?=[A-Za-z])", r" \\parallel ", text) if "//" in text else text
     if "sqrt" in text or "\u221a" in text or "\u221b" in text:
         text = _ROOT.sub(_root, text)
     return _WORD_PI.sub(r"\\pi ", text) if "pi" in text else text

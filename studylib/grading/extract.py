@@ -28,6 +28,7 @@ _SUPPOSED = re.compile(
     r"\s*(?:\b(?:the|your|my|this)\b)?\s*(?:(?:correct|right|final)\s+)?$",
     re.I,
 )
+_DENIED = re.compile(r"\(?[A-Z]\)?\s*(?:是|is|was)?\s*(?:错|不对|不正确|incorrect|wrong|not (?:correct|right))")
 _RETRACTED = re.compile(
     r"\b(?:wait|hold on|oops|scratch that|correction|let me (?:re-?\w+|correct)|on second thought"
     r"|(?:that|this|it)(?:'s| is| was) (?:wrong|incorrect|not right|a mistake|not correct))\b[^.!?\n]{0,60}?[,.!:?\n]"
@@ -36,7 +37,9 @@ _RETRACTED = re.compile(
 )
 _CONFIRMED = re.compile(r"(?<!not )(?<!in)\b(?:correct|right|confirm\w*|checks? out|indeed|yes|consistent)\b", re.I)
 _CONCLUDED = re.compile(
-    r"(?:^|[.!?\n]\s*)(?:Therefore|Thus|Hence|So|Consequently|Altogether|In total)\b|所以|因此|故", re.M
+    r"(?:^|[.!?\n]\s*)(?:Therefore|Thus|Hence|So|Consequently|Altogether|In total)\b"
+    r"|\b(?:therefore|thus|hence)\b|所以|因此|故",
+    re.M,
 )
 _ESCAPE = re.compile(r"\\([\\\"/bfnrt]|u[0-9a-fA-F]{4})?")
 _LABEL = re.compile(r"\([A-Z]\)")
@@ -165,7 +168,11 @@ def statements(text: str) -> list[Stated]:
         sentence = _sentence(text, match.end())
         if not sentence or "\\boxed" in sentence or "\\framebox" in sentence or _LABEL.search(match[0]):
             continue
-        if _SUPPOSED.search(text[max(0, match.start() - 40) : match.start()]) or re.search(r"\w\W{0,3}\?", sentence):
+        if (
+            _DENIED.match(sentence)
+            or _SUPPOSED.search(text[max(0, match.start() - 40) : match.start()])
+            or re.search(r"\w\W{0,3}\?", sentence)
+        ):
             continue
         stated.append(Stated(sentence, "stated", match.start(), (match["word"] or "").lower() in _WEAK))
     if '"' in text and "{" in text:

@@ -9,7 +9,7 @@ from studylib.grading import quantities
 from studylib.grading.clean import tidy
 
 MAX_PARTS = 40
-_NUMBERED = re.compile(r"(?:^|(?<=[\s;,.:$|]))\(?\s*(?:\((\d)\)|([\u2460-\u2468]))\s*:?\s*")
+_NUMBERED = re.compile(r"(?:(?:^|(?<=[\s;,.:$|]))\((\d)\)|([\u2460-\u2468]))\s*:?\s*")
 _CIRCLED = re.compile(r"^[\s,;]*(?:[\u2460-\u2473](?:[\s,;和]|and)*)+$|^(?:\d\.){2,}\d?$")
 _THOUSANDS = re.compile(r"(?<!\d)\d{1,3}(?:,\d{3})+(?!\d)(?!,\d)")
 _SEPARATOR = re.compile(r"[;\n]|,|(?<![A-Za-z\\])(?:and|or)(?![A-Za-z])|\\text\s*\{\s*(?:and|or)\s*\}")

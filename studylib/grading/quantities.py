@@ -182,21 +182,24 @@ def _may_be_unit(letter: str) -> bool:
 
 
 # Scale and dimension of what is written as a unit; SI symbols take prefixes, words take them spelt out.
-_ATOMS: dict[str, tuple[str, str]] = {
-    "m": ("1", "m"), "g": ("0.001", "kg"), "s": ("1", "s"), "L": ("0.001", "m m m"), "l": ("0.001", "m m m"),
-    "N": ("1", "kg m / s s"), "J": ("1", "kg m m / s s"), "W": ("1", "kg m m / s s s"), "V": ("1", "V"),
-    "A": ("1", "A"), "Hz": ("1", "/ s"), "Pa": ("1", "kg / m s s"), "meter": ("1", "m"), "metre": ("1", "m"),
-    "gram": ("0.001", "kg"), "liter": ("0.001", "m m m"), "litre": ("0.001", "m m m"), "newton": ("1", "kg m / s s"),
-    "joule": ("1", "kg m m / s s"), "watt": ("1", "kg m m / s s s"), "volt": ("1", "V"),
-}  # fmt: skip
-_WHOLE = {
-    "inch": ("0.0254", "m"), "inches": ("0.0254", "m"), "foot": ("0.3048", "m"), "feet": ("0.3048", "m"),
-    "ft": ("0.3048", "m"), "in": ("0.0254", "m"), "yard": ("0.9144", "m"), "mile": ("1609.344", "m"),
-    "second": ("1", "s"), "sec": ("1", "s"),
-    "minute": ("60", "s"), "min": ("60", "s"), "hour": ("3600", "s"), "hr": ("3600", "s"), "h": ("3600", "s"),
-    "day": ("86400", "s"), "week": ("604800", "s"), "mph": ("0.44704", "m / s"),
-    "kph": ("5/18", "m / s"), "kmh": ("5/18", "m / s"),
-}  # fmt: skip
+_POWER_OF = {"N": "kg m / s s", "J": "kg m m / s s", "W": "kg m m / s s s", "L": "m m m"}
+_NAMES = (
+    "m meter metre=1 m; g gram=0.001 kg; s=1 s; L l liter litre=0.001 L; N newton=1 N; J joule=1 J; W watt=1 W; "
+    "V volt=1 V; A=1 A; Hz=1 / s; Pa=1 kg / m s s"
+)
+_WHOLE_NAMES = (
+    "inch inches in=0.0254 m; foot feet ft=0.3048 m; yard=0.9144 m; mile=1609.344 m; second sec=1 s; minute min=60 s; "
+    "hour hr h=3600 s; day=86400 s; week=604800 s; mph=0.44704 m / s; kph kmh=5/18 m / s"
+)
+
+
+def _table(names: str) -> dict[str, tuple[str, str]]:
+    entries = (entry.split("=") for entry in names.split("; "))
+    units = ((left.split(), *right.split(" ", 1)) for left, right in entries)
+    return {name: (scale, _POWER_OF.get(base, base)) for left, scale, base in units for name in left}
+
+
+_ATOMS, _WHOLE = _table(_NAMES), _table(_WHOLE_NAMES)
 _PREFIXES = {"k": "1000", "c": "0.01", "d": "0.1", "m": "0.001", "µ": "0.000001", "μ": "0.000001", "M": "1000000"}
 _PREFIXES |= {"kilo": "1000", "centi": "0.01", "deci": "0.1", "milli": "0.001", "mega": "1000000"}
 _FACTOR = re.compile(

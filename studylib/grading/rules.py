@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from studylib.grading import forms, quantities, restate, verify
@@ -41,17 +42,21 @@ def grade_by_rules(row: Mapping[str, Any], response: str, finish_reason: str, sy
     reading = read(response)
     if reading.cut:
         return Grade(None, TRUNCATED, "cut")
-    options, golds = None, [gold_text(answer) for answer in answers]
+    options, readings = None, []
     if row.get("question_type") == "multi_choice" and row.get("choices"):
         options = Options(row["choices"], answers, row.get("answer_type"))
         stated = letters_in(options, reading) if options.together else choice_in(options, question, reading)
-        said = [stated.text] if stated else []
     else:
-        stated, said = next(filter(any, (free_answer_in(reading, gold, question) for gold in golds)), (None, []))
+        golds = [gold_text(answer) for answer in answers]
+        readings = [(gold, *free_answer_in(reading, gold, question)) for gold in golds]
+        stated = next((found for _, found, _ in readings if found), None)
     if stated is None and reading.inside and not reading.final.strip():
         found, _ = boxes(reading.inside)
         stated = Stated(found[-1][2], "boxed in the thinking", 0) if found else None
-        said = [stated.text] if stated else []
+        readings = [(gold, stated, [stated.text]) for gold, *_ in readings if stated]
+        if stated and options is not None:
+            index = options.by_letter(stated.text)
+            stated = stated if index is None else replace(stated, text=options.letters[index])
     if stated is None:
         return Grade(None, TRUNCATED if finish_reason == "length" else UNPARSED, "nothing stated")
     if finish_reason == "length":
@@ -60,7 +65,8 @@ def grade_by_rules(row: Mapping[str, Any], response: str, finish_reason: str, sy
         right = stated.text if stated.text in options.right else None
     else:
         asked = row.get("precision"), row.get("unit")
-        right = next((text for gold in golds for text in said if verify.equal(gold, text, *asked, symbolic)), None)
+        pairs = ((gold, text) for gold, _, texts in readings for text in texts)
+        right = next((text for gold, text in pairs if verify.equal(gold, text, *asked, symbolic)), None)
     return Grade(tidy(right or stated.text)[:MAX_SHOWN], WRONG if right is None else CORRECT, stated.how)
 
 

@@ -31,6 +31,7 @@ from studylib.store.files import load_rows, model_of
 from studylib.store.identity import Stage
 from studylib.store.store import Run
 from studylib.study.plan import ancestors, build_plan, plan_identity
+from studylib.study.progress import Logs, shown
 from studylib.study.results import Results, pooled
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ class Study:
         """Those of these arms that this scale and seed have."""
         return [arm for arm in arms if f"{arm}.grades" in self.plan]
 
-    def run(self, *names: str, workers: int | None = None) -> None:
+    def run(self, *names: str) -> None:
         """Makes the stages that are missing, and what they need, in processes that outlive a dead kernel."""
         missing = [name for name in names if not self.has(name)]
         if not missing:
@@ -85,8 +86,6 @@ class Study:
         print(self.price(*missing), flush=True)
         command = [sys.executable, "-m", "studylib", "stage", *missing]
         command += ["--scale", self.scale, "--seed", str(self.seed)]
-        if workers:
-            command += ["--workers", str(workers)]
         for key, value in self.overrides.items():
             command += ["--set", f"{key}={json.dumps(value)}"]
         follow(command, self.root / ".work" / f"log-{os.getpid()}-{time.time_ns()}.txt")
@@ -219,7 +218,7 @@ class Study:
 
         The shares 0 and 1 are the chosen checkpoints of the parents, validated on the same questions and draws.
         """
-        wanted, grid = self.params.arms[arm][-1].merging, self.table(f"{arm}.select")
+        wanted, grid = self.params.arms[arm].merging, self.table(f"{arm}.select")
         names = grid["checkpoint"].str.rsplit("-", n=1, expand=True)
         parts = [grid.assign(merge=names[0], share=names[1].astype(float))]
         for parent, share in ((wanted.rl, 0.0), (wanted.sft, 1.0)):
@@ -276,9 +275,9 @@ class Study:
         display(HTML(side_by_side(self.question(question_id), levels[question_id], answers)))
 
     def keep(self, table: pd.DataFrame, name: str) -> pd.DataFrame:
-        """Keeps a table of this chapter beside its executed notebook, its index as columns; gives it back."""
-        folder = Path(os.environ.get("STUDY_TABLES") or self.root / ".work" / "tables")
-        folder.mkdir(parents=True, exist_ok=True)
+        """Keeps a table of this chapter in `tables/` beside the notebook, a named index as columns; gives it back."""
+        folder = Path("tables")
+        folder.mkdir(exist_ok=True)
         named = isinstance(table.index, pd.MultiIndex) or table.index.name is not None
         (table.reset_index() if named else table).to_csv(folder / f"{name}.csv", index=False)
         return table
@@ -287,16 +286,17 @@ class Study:
 def follow(command: list[str], log: Path) -> None:
     """Runs a command, its output in `log`, its latest line shown. Raises StudyError with its last words."""
     log.parent.mkdir(parents=True, exist_ok=True)
-    show = _shower()
+    show, logs = shown(), Logs(log.parent, log.name)
     with log.open("w") as out:
         process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, cwd=ROOT, start_new_session=True)
-    lines = [""]
+    code, lines = None, ["no word"]
     try:
-        with log.open() as told:
-            while (code := process.poll()) is None:
-                lines += _show_new(told, show)
-                time.sleep(0.2)
-            lines += _show_new(told, show)
+        while code is None:
+            time.sleep(0.2)
+            code = process.poll()
+            for line in logs.new():
+                show(line)
+                lines.append(line)
     except KeyboardInterrupt:
         os.killpg(process.pid, signal.SIGTERM)
         raise
@@ -304,37 +304,3 @@ def follow(command: list[str], log: Path) -> None:
         ended = f"{' '.join(command[2:])} ended with code {code}: {lines[-1]}; all it said is in {log}."
         raise StudyError(named_error(lines) or ended)
     log.unlink()
-
-
-def _show_new(told, show) -> list[str]:
-    lines = [line.rstrip("\n") for line in told.readlines()]
-    for line in lines:
-        show(line)
-    return [line for line in lines if line]
-
-
-def _shower():
-    """Shows a line: in a notebook in place of the one before, and in the file that make watches."""
-    watched = os.environ.get("STUDY_PROGRESS")
-    try:
-        from IPython import get_ipython
-    except ImportError:
-        shell = None
-    else:
-        shell = get_ipython()
-    handle = None
-    if shell is not None:
-        from IPython.display import display
-
-        handle = display({"text/plain": "starting"}, raw=True, display_id=True)
-
-    def show(line: str) -> None:
-        if watched:
-            with open(watched, "a") as file:
-                file.write(line + "\n")
-        if handle is not None:
-            handle.update({"text/plain": line}, raw=True)
-        elif not watched:
-            print(line, flush=True)
-
-    return show

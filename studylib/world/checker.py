@@ -11,8 +11,8 @@ from studylib.world.teachers import DIFFERENT, FAR
 STATEMENT = re.compile(
     r"(?P<name>(?:coin )?\w+): (?P<counts>\d+(?: \d+)*) is (?P<sum>\d+)\."
     r"|(?P<label>row \d|bar \d|tube \d|left|right): (?P<items>[^.:=]*)\."
-    r"|(?P<a>-?\d+)(?P<op>[+\-])(?P<b>\d+)=(?P<c>-?\d+)\."
-    r"|(?P<x>\d+)(?P<cmp>[<>=])(?P<y>\d+)\."
+    r"|(?P<a>-?\d+) ?(?P<op>[+\-]) ?(?P<b>\d+) ?= ?(?P<c>-?\d+)\."
+    r"|(?P<x>\d+) ?(?P<cmp>[<>=]) ?(?P<y>\d+)\."
     r"|(?:So it|It) is (?P<pick>[a-z0-9 ]+)\."
 )
 VALUE = re.compile(r"(?:That gives|It is) (?P<value>-?\d+|row \d)\.")

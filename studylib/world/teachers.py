@@ -33,13 +33,17 @@ class Trace(NamedTuple):
 
 
 def operation(op: Op, total: int) -> tuple[str, int]:
-    """One elementary step in words, and the running total (for > and < the best so far) after it."""
+    """One elementary step in words, and the running total (for > and < the best so far) after it.
+
+    Spaces stand around signs so that a number is made of the same tokens wherever it is copied to.
+    """
     sign, value = op
     if sign in "><":
         better = value > total if sign == ">" else value < total
-        return f"{value}{'>' if value > total else '<' if value < total else '='}{total}.", value if better else total
+        relation = ">" if value > total else "<" if value < total else "="
+        return f"{value} {relation} {total}.", value if better else total
     after = total + value if sign == "+" else total - value
-    return f"{total}{sign}{value}={after}.", after
+    return f"{total} {sign} {value} = {after}.", after
 
 
 def operations(ops: list[Op], total: int) -> tuple[list[str], int]:
@@ -211,7 +215,7 @@ def rambling(task: Task, rng: random.Random) -> Trace:
             step, after = operation(op, total)
             if op[0] in "+-" and rng.random() < 0.12:
                 after = max(0, after + rng.choice([-2, -1, 1, 2]))
-                step = f"{step.split('=')[0]}={after}."
+                step = f"{step.split('=')[0]}= {after}."
             steps.append(step)
             total = after
     value = str(total) if task.value.lstrip("-").isdigit() else task.value
