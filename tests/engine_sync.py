@@ -19,7 +19,7 @@ def main(base: str, out: str) -> None:
 
     from studylib.cluster.process import arguments
     from studylib.engine.models import freeze_vision, load_model, load_processor, never_sampled
-    from studylib.engine.prompts import encode
+    from studylib.engine.prompts import encode, on_white
     from studylib.params.load import load_params
     from studylib.store.identity import Stage
     from studylib.train import grpo
@@ -75,7 +75,7 @@ def main(base: str, out: str) -> None:
         far = []
         for row in (0, 3):
             prompt = folded(trainer.prompts[row].ids.tolist(), processor.image_token_id)
-            pictures = [image.convert("RGB") for image in rows[row]["images"]] or None
+            pictures = [on_white(image) for image in rows[row]["images"]] or None
             asked = {"prompts": [prompt], "images": [pictures] if pictures else None, "num_generations": 1}
             _, [ids], [logps], _ = trainer.vllm_generation.generate(**asked)
             engine = torch.tensor([each[0] for each in logps])

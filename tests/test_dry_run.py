@@ -5,10 +5,12 @@ import pytest
 
 from studylib.data import hub
 from studylib.data.mini import mini_rows
+from studylib.data.schemas import written
 from studylib.errors import StudyError
 from studylib.params.load import load_params
 from studylib.study.notebook import Study
 from studylib.study.plan import plan_identity
+from studylib.world.tasks import with_choices
 from tests.paper import dry_run
 from tests.paper.as_published import LEVEL_COLUMN, write_published
 
@@ -38,13 +40,14 @@ def test_every_stage_of_the_paper_is_there_and_every_arm_is_what_it_was(study):
 def test_the_mini_world_comes_back_from_the_files_of_the_published_sets(study):
     """Questions, choices and answers survive the way through the columns of each benchmark."""
     ours = mini_rows(load_params("smoke", WORLD), "test")
-    read = hub.load_questions(study.params, "test")
+    read = hub.load_questions(study.params, "test")[0]
     assert len(read) == len(ours) == 10 and set(read["level"]) == {"L1", "L2"}
     for row, original in zip(read, ours, strict=True):
-        assert row["question"].removeprefix("[picture] ") == original["question"]
+        stem = original["question"].removesuffix(with_choices("", original["choices"]))
+        assert row["question"].removeprefix("[picture] ") == written(stem, original["choices"])
         assert (row["answer"], row["choices"]) == (original["answer"], original["choices"]), row["id"]
         assert len(row["images"]) == 1
-    traces = hub.load_traces(study.params, "careful")
+    traces = hub.load_traces(study.params, "careful")[0]
     assert len(traces) == 3 and traces[0]["trace"].startswith("<think> ") and "\\boxed{" in traces[0]["trace"]
 
 

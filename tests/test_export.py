@@ -54,7 +54,7 @@ def study(monkeypatch, tmp_path):
         }
     )
     sampling = {"temperature": 0.6, "top_p": 0.95, "top_k": 20, "max_new_tokens": 64}
-    asked = {"sampling": sampling, "instruct": True, "engine": {"name": "hf"}, "data": {"local_files": ["/home/me/x"]}}
+    asked = {"sampling": sampling, "instruct": True, "engine": {"name": "hf"}}
 
     def table(_, name: str, file: str) -> pd.DataFrame:
         if name == "questions.test":
@@ -114,7 +114,11 @@ def test_a_card_tells_data_parameters_results_and_manifest_and_that_mini_is_not_
         assert told in text, told
     assert (folder / "model.safetensors").read_bytes() == b"weights"
     kept = "".join(path.read_text() for path in folder.glob("training/*.json"))
-    assert "/home/me" not in kept and '"identity"' in kept
+    assert '"identity"' in kept
+    run = study.model("rl")
+    assert (folder / "model.safetensors").samefile(run / "model.safetensors")
+    (folder / "config.json").write_text("edited")
+    assert (run / "config.json").read_text() == "{}"
     with pytest.raises(StudyError, match="'base' is no arm that seed 1 trains"):
         assemble(study, "base", tmp_path / "publish", "me")
 

@@ -9,8 +9,8 @@ import pytest
 from datasets import Dataset, Image
 from PIL import Image as Pictures
 
-from studylib.data import hub
-from studylib.data.schemas import BENCHMARKS, split_choices
+from studylib.data import hub, mini
+from studylib.data.schemas import BENCHMARKS
 from studylib.errors import StudyError
 from studylib.grading import grade
 from studylib.params.load import load_params
@@ -120,14 +120,18 @@ def folders(tmp_path) -> dict[str, str]:
     }
 
 
+FIRST = {"data.training": ["MathVision"]}
+
+
 def questions(benchmarks: dict) -> dict[str, dict]:
-    overrides = {"data.benchmarks": benchmarks, "data.training": list(benchmarks)[:1]}
-    return {row["id"]: row for row in hub.load_questions(load_params("paper", overrides), "test")}
+    overrides = {"data.benchmarks": benchmarks, **FIRST}
+    return {row["id"]: row for row in hub.load_questions(load_params("paper", overrides), "test")[0]}
 
 
 def read(name: str, benchmark: str = "MathVision", **spec) -> list[dict]:
     known = {"split": "test", "level_column": "", **spec}
-    return hub.read_rows(HubSet(name=name, **known), BENCHMARKS[benchmark], "data.benchmarks.X", benchmark, "test")
+    spec, schema = HubSet(name=name, **known), BENCHMARKS[benchmark]
+    return hub.read_rows(spec, schema, "data.benchmarks.X", benchmark, "test", 0, {})
 
 
 def test_five_benchmarks_come_out_in_one_schema_with_their_published_levels(folders):
@@ -182,20 +186,6 @@ def test_mathverse_versions_are_one_problem_and_share_the_choices(folders):
     assert grade(blind, "\\boxed{150°}").outcome == "correct"
 
 
-@pytest.mark.parametrize(
-    "text, choices",
-    [
-        ("How large?\nChoices:\n(A) 145°\n(B) 35°", ["145°", "35°"]),
-        ("Is it so? Options: A: Yes, B: No", ["Yes", "No"]),
-        ("Which one?\nA. A: the first\nB. 3, B: 4", ["A: the first", "3, B: 4"]),
-        ("Options are listed in table A: which is best?", []),
-        ("Find the angle at A.", []),
-    ],
-)
-def test_choices_in_a_text_are_told_by_their_labels(text, choices):
-    assert split_choices(text)[1] == choices
-
-
 def test_missing_column_lists_the_columns_found_and_can_be_mapped(tmp_path):
     row = {name: value for name, value in MATHVISION.items() if name != "answer"} | {"gold": "E"}
     write(tmp_path / "data/test-0.parquet", [row], ("decoded_image",))
@@ -204,14 +194,17 @@ def test_missing_column_lists_the_columns_found_and_can_be_mapped(tmp_path):
     assert read(str(tmp_path), columns={"answer": "gold"})[0]["answer"] == "E"
 
 
-def test_unset_level_column_proposes_what_the_authors_added_and_stops(folders):
-    for name, theirs in {"MathVision": "level", "MMMU": "topic_difficulty"}.items():
-        spec = folders[name] | {"level_column": None}
-        with pytest.raises(StudyError, match="may be difficulty ") as error:
-            read(benchmark=name, **spec)
-        assert theirs in str(error.value)
-        assert read(benchmark=name, **(spec | {"level_column": ""}))[0]["level"] == ""
-    with pytest.raises(StudyError, match=r"row 1 .*level is 'hard', not a level from 1 to 5"):
+def test_an_unset_level_column_is_the_one_of_difficulties_from_1_to_5_or_none(folders):
+    unset = {name: spec | {"level_column": None} for name, spec in folders.items()}
+    write(Path(folders["MMStar"]["name"]) / "mmstar.parquet", [MMSTAR | {"difficulty": "hard"}])
+    rows, facts = hub.load_questions(load_params("paper", {"data.benchmarks": unset, **FIRST}), "test")
+    columns = dict.fromkeys(folders, "difficulty") | {"MMStar": None}
+    assert facts["level_columns"] == columns  # MMMU's topic_difficulty is a word and no level
+    assert {row["level"] for row in rows if row["benchmark"] == "MMStar"} == {""}
+    assert read(benchmark="MMMU", **(folders["MMMU"] | {"level_column": ""}))[0]["level"] == ""
+    with pytest.raises(StudyError, match=r"level_column is 'levels', which is no column. The columns are index, "):
+        read(benchmark="MMStar", **(folders["MMStar"] | {"level_column": "levels"}))
+    with pytest.raises(StudyError, match=r"row 1: level is 'hard', not a level from 1 to 5"):
         write(Path(folders["MMStar"]["name"]) / "mmstar.parquet", [MMSTAR | {"level": "hard"}])
         read(benchmark="MMStar", **(folders["MMStar"] | {"level_column": "level"}))
 
@@ -234,11 +227,103 @@ def test_damaged_rows_are_named(tmp_path):
     assert "is not in" in told({"image": "../../../etc/passwd"})
     assert "no format" in told({"image": "2.png"})
     file.write_text('{"id": "1"')
-    with pytest.raises(StudyError, match="line 1 is not JSON"):
+    with pytest.raises(StudyError, match="row 1: it is not JSON"):
         read(str(tmp_path))
     with pytest.raises(StudyError, match="no file of the split 'val'; there is test.jsonl, testmini.jsonl"):
         (tmp_path / "testmini.jsonl").write_text("{}")
         read(str(tmp_path), split="val")
+
+
+def jsonl(path: Path, rows: list[dict]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join(map(json.dumps, rows)))
+
+
+def load_queries(folder: Path, **data):
+    overrides = {"data.hub": {"queries": {"name": str(folder), "split": "train"}}, "data.validation": 1}
+    return hub.load_questions(load_params("paper", overrides | data), "train")
+
+
+def test_few_unreadable_rows_are_left_out_and_named_and_more_stop_the_stage(tmp_path):
+    rows = [{"question": f"{n}?", "answer": str(n), "images": []} for n in range(40)]
+    rows[7]["answer"], rows[9]["question"] = None, "<image>?"
+    jsonl(tmp_path / "train.jsonl", rows)
+    read, facts = load_queries(tmp_path, **{"data.unreadable": 0.05})
+    assert len(read) == 37 and "None" not in read["answer"]
+    assert facts["unreadable"]["data.hub.queries"] == [
+        "train.jsonl row 8: it has no answer, but None",
+        "train.jsonl row 10: its text shows 1 pictures and there are 0",
+    ]
+    with pytest.raises(StudyError, match=r"2 of the 40 rows .* lets 0.5% be left out; the first is train.jsonl row 8"):
+        load_queries(tmp_path)
+
+
+def encoded(mode: str, size: tuple[int, int], kind: str = "PNG") -> bytes:
+    file = io.BytesIO()
+    Pictures.new(mode, size).save(file, kind)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    "data, reason",
+    [
+        (encoded("RGB", (400, 300), "JPEG")[:-900], "cannot be decoded .*truncated"),
+        (encoded("1", (20_000, 20_000)), "more than 89,478,485 pixels"),
+        (encoded("1", (10_000, 10_000)), "more than 89,478,485 pixels"),
+        (encoded("L", (1200, 4)), "1200 pixels long and 4 wide"),
+        (b"version https://git-lfs.github.com/spec/v1", "in no format that can be read"),
+    ],
+)
+def test_a_picture_that_no_later_stage_could_show_is_found_when_loading(data, reason, tmp_path):
+    jsonl(tmp_path / "train.jsonl", [{"question": "?", "answer": "1", "images": ["a.png"]}] * 2)
+    (tmp_path / "a.png").write_bytes(data)
+    with pytest.raises(StudyError, match=f"train.jsonl row 1: its picture .*{reason}"):
+        load_queries(tmp_path)
+
+
+@pytest.mark.parametrize("mode", ["LA", "P", "I;16", "RGBA", "1", "CMYK"])
+def test_pictures_of_every_mode_are_read(mode, tmp_path):
+    jsonl(tmp_path / "train.jsonl", [{"question": "?", "answer": "1", "images": ["a.img"]}] * 2)
+    (tmp_path / "a.img").write_bytes(encoded(mode, (30, 20), "TIFF" if mode == "CMYK" else "PNG"))
+    assert load_queries(tmp_path)[0][0]["images"][0].size == (30, 20)
+
+
+def test_pictures_lie_beside_the_rows_or_in_the_root_and_rows_in_json_too(tmp_path):
+    chat = {"message": json.dumps([{"role": "user", "content": "<image>?"}]), "answer": "1", "image_urls": ["a.png"]}
+    for rows in ([chat, chat], {"1": chat, "2": chat}, {"data": [chat, chat]}):
+        (tmp_path / "data").mkdir(exist_ok=True)
+        (tmp_path / "data" / "train.json").write_text(json.dumps(rows))
+        (tmp_path / "a.png").write_bytes(picture()["bytes"])
+        assert len(load_queries(tmp_path)[0][0]["images"]) == 1
+
+
+def test_questions_are_built_in_pieces_that_keep_their_order(tmp_path, monkeypatch):
+    monkeypatch.setattr(mini, "PIECE", 4)
+    rows = [{"question": f"{n}?", "answer": str(n), "image": picture(n)} for n in range(11)]
+    Dataset.from_list(rows).to_parquet(tmp_path / "train.parquet")
+    read, _ = load_queries(tmp_path)
+    assert len(read) == 10 and read.data.column("images").num_chunks > 2
+    assert [int(row["answer"]) for row in read] == [row["images"][0].getpixel((0, 0))[0] for row in read]
+
+
+def test_a_benchmark_row_without_a_picture_cannot_be_read(tmp_path):
+    rows = [MATHVISION | {"decoded_image": None, "image": None}, MATHVISION | {"id": "2"}]
+    write(tmp_path / "test.parquet", rows, ("decoded_image",))
+    with pytest.raises(StudyError, match="row 1: it has no picture"):
+        read(str(tmp_path))
+
+
+def test_a_hub_out_of_reach_is_one_sentence(monkeypatch):
+    import httpx2
+
+    def fails(*_, **__):
+        raise httpx2.ConnectError("Name or service not known")
+
+    monkeypatch.setattr("huggingface_hub.HfApi.repo_info", fails)
+    monkeypatch.setattr("huggingface_hub.snapshot_download", fails)
+    for revision in ("main", "a" * 40):
+        with pytest.raises(StudyError, match=r"cannot be had from the hub \(Name or service not known\): check name"):
+            read("owner/name", revision=revision)
 
 
 def test_a_dataset_of_the_hub_is_taken_at_its_commit_only(folders, monkeypatch):
@@ -270,7 +355,7 @@ def test_traces_are_the_published_thinking_and_answer(tmp_path):
     sets = {"rambling": "s1K", "careful": "s1K-1.1"}
     hubs = {manner: {"name": str(tmp_path / name), "split": "train"} for manner, name in sets.items()}
     params = load_params("paper", {"data.hub": hubs, "data.text_traces": 2})
-    rambling, careful = hub.load_traces(params, "rambling"), hub.load_traces(params, "careful")
+    (rambling, _), (careful, _) = hub.load_traces(params, "rambling"), hub.load_traces(params, "careful")
     assert rambling["trace"] == ["<think> Hmm, wait. </think> \\boxed{4}"] * 2
     assert careful["trace"] == ["<think> Two and two. </think> So \\boxed{4}"]
     assert careful[0]["images"] == [] and careful[0]["telling"] == careful[0]["question"]
@@ -283,7 +368,7 @@ def test_validation_questions_are_never_trained_on(tmp_path):
     Dataset.from_list(rows).to_parquet(tmp_path / "train.parquet")
     queries = {"queries": {"name": str(tmp_path), "split": "train"}}
     params = load_params("paper", {"data.hub": queries, "data.validation": 3})
-    train, validation = (hub.load_questions(params, split) for split in ("train", "validation"))
+    train, validation = (hub.load_questions(params, split)[0] for split in ("train", "validation"))
     assert (len(train), len(validation)) == (6, 3) and len(train[0]["images"]) == 2
     assert not set(train["question"]) & set(validation["question"])
 
@@ -303,11 +388,12 @@ def test_real_questions_go_from_files_to_grades(sample, request):
     kind, columns, count = SAMPLES[sample]
     spec = {"name": f"$STUDY_DATA/{sample}", "split": "questions", "level_column": "", "columns": columns}
     if kind == "queries":
-        rows = hub.load_questions(load_params("paper", {"data.hub": {"queries": spec}, "data.validation": 1}), "train")
+        queries = {"data.hub": {"queries": spec}, "data.validation": 1}
+        rows, _ = hub.load_questions(load_params("paper", queries), "train")
         assert len(rows) == count - 1
     else:
         training = {"data.benchmarks": {kind: spec}, "data.training": [kind]}
-        rows = hub.load_questions(load_params("paper", training), "test")
+        rows, _ = hub.load_questions(load_params("paper", training), "test")
         assert len(rows) == count and {row["question_type"] for row in rows} == {"free_form", "multi_choice"}
     assert all(len(images) == 1 for images in rows["images"])
     assert all(grade(row, f"\\boxed{{{row['answer']}}}").outcome == "correct" for row in rows.select(range(40)))

@@ -5,6 +5,7 @@ import pytest
 from studylib.errors import StudyError
 from studylib.params.load import load_params
 from studylib.paths import ROOT
+from studylib.study.notebook import Study
 
 
 @pytest.mark.parametrize("scale", ["smoke", "mini", "paper"])
@@ -32,6 +33,20 @@ def test_impossible_values_are_named():
         load_params("smoke", {"rl.prompts_per_step": 5})
     with pytest.raises(StudyError, match=r"'engine.name' is 'vlm'.*'hf' or 'vllm'"):
         load_params("smoke", {"engine.name": "vlm"})
+
+
+def test_switches_repeated_seeds_and_equal_parents_are_refused():
+    with pytest.raises(StudyError, match=r"rl.steps: true and false are no numbers"):
+        load_params("smoke", {"rl.steps": True})
+    with pytest.raises(StudyError, match=r"seeds: true and false"):
+        load_params("smoke", {"seeds": [True]})
+    with pytest.raises(StudyError, match=r"seeds: \[1, 1\] names a seed twice"):
+        load_params("smoke", {"seeds": [1, 1]})
+    with pytest.raises(StudyError, match=r"both parents, sft and rl, are 'rl'"):
+        load_params("smoke", {"merging.sft": "rl"})
+    for seed in (0, -1):
+        with pytest.raises(StudyError, match=f"The seed is {seed}: seeds are whole numbers from 1"):
+            Study("smoke", seed)
 
 
 def test_names_that_point_nowhere_are_refused():

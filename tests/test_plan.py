@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 
@@ -84,14 +85,39 @@ def test_another_rl_model_makes_mixed_and_merged_anew_and_no_other_combination()
     assert changed == {"data_mixing", "merging"}
 
 
-def test_another_file_in_a_local_dataset_makes_other_questions(tmp_path):
-    file = tmp_path / "train.jsonl"
-    file.write_text("{}")
-    local = {"data.hub.queries": {"name": str(file), "split": "train"}}
-    before = plan("paper", overrides=local)["questions.train"].identity
-    assert plan("paper", overrides=local)["questions.train"].identity == before
-    file.write_text('{"question": "?"}')
-    assert plan("paper", overrides=local)["questions.train"].identity != before
+@pytest.fixture
+def local(tmp_path, monkeypatch) -> dict:
+    """Overrides with local queries and one local benchmark."""
+    monkeypatch.setenv("STUDY_RUNS", str(tmp_path / "runs"))
+    for name in ("queries", "star"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "train.jsonl").write_text("{}")
+    queries = {"name": str(tmp_path / "queries"), "split": "train"}
+    return {"data.hub.queries": queries, "data.benchmarks.MMStar": {"name": str(tmp_path / "star"), "split": "train"}}
+
+
+def identities(local: dict) -> dict[str, str]:
+    return {name: stage.identity for name, stage in plan("paper", overrides=local).items()}
+
+
+def test_a_local_dataset_counts_by_what_is_in_it_and_not_by_place_or_time(local, tmp_path):
+    before = identities(local)
+    os.utime(tmp_path / "queries" / "train.jsonl", (1, 1))
+    (tmp_path / "queries").rename(tmp_path / "elsewhere")
+    moved = local | {"data.hub.queries": {"name": str(tmp_path / "elsewhere"), "split": "train"}}
+    assert identities(moved) == before
+    (tmp_path / "elsewhere" / "train.jsonl").write_text('{"question": "?"}')
+    assert identities(moved)["questions.train"] != before["questions.train"]
+
+
+def test_a_benchmark_is_no_part_of_what_is_trained_on(local, tmp_path):
+    before = identities(local)
+    (tmp_path / "star" / "train.jsonl").write_text('{"index": 1}')
+    others = {"data.benchmarks.MathVision.level_column": "difficulty", "data.hub.validation.split": "dev"}
+    after = identities(local | others)
+    changed = {name for name in before if before[name] != after[name]}
+    assert {"questions.test", "questions.validation", "rl.responses", "levels"} <= changed
+    assert not changed & {"questions.train", "traces.careful", "sft_careful"}
 
 
 def test_inputs_stand_before_what_needs_them():

@@ -1,5 +1,13 @@
-from studylib.engine.models import load_processor
-from studylib.engine.prompts import INSTRUCTION, encode, messages, prompt_hash, render
+import json
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from studylib.engine.models import load_processor, model_folder
+from studylib.engine.prompts import INSTRUCTION, encode, messages, on_white, prompt_hash, render
+from studylib.params.schema import Model
 
 
 def test_pictures_come_first_and_the_instruction_is_a_line_of_its_own(tiny_rows):
@@ -42,3 +50,63 @@ def test_the_prompt_hash_moves_with_text_instruction_and_every_pixel(tiny_base, 
     same = prompt_hash(processor, row | {"images": [row["images"][0].copy()]}, instruct=True)
     assert same == prompt_hash(processor, row, instruct=True)
     assert len({same, *others}) == 5
+
+
+def ink(mode: str) -> Image.Image:
+    """A black dot at (0, 0) on nothing."""
+    picture = Image.new("RGBA", (3, 2), (0, 0, 0, 0))
+    picture.putpixel((0, 0), (0, 0, 0, 255))
+    if mode == "P":
+        picture = Image.frombytes("P", (3, 2), bytes([1, 0, 0, 0, 0, 0]))
+        picture.putpalette([0, 0, 0] * 2)
+        picture.info["transparency"] = 0
+    return picture if mode == "P" else picture.convert(mode)
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
+def test_black_ink_on_transparency_is_black_on_white(mode):
+    shown = on_white(ink(mode))
+    assert shown.mode == "RGB"
+    assert (shown.getpixel((0, 0)), shown.getpixel((2, 1))) == ((0, 0, 0), (255, 255, 255))
+
+
+def test_half_transparent_is_half_white_and_opaque_pictures_stay():
+    assert on_white(Image.new("RGBA", (1, 1), (0, 0, 0, 128))).getpixel((0, 0)) == (127, 127, 127)
+    picture = Image.new("RGB", (2, 2), (1, 2, 3))
+    assert on_white(picture).tobytes() == picture.tobytes()
+
+
+def test_sixteen_bits_a_value_are_scaled_and_not_cut():
+    grey = Image.fromarray(np.array([[0, 257 * 100, 65535]], dtype=np.uint16))
+    assert grey.mode == "I;16" and [pixel[0] for pixel in on_white(grey).getdata()] == [0, 100, 255]
+    dark = Image.fromarray(np.array([[0, 100, 255]], dtype=np.uint16))  # 8 bits in a file of 16
+    assert [pixel[0] for pixel in on_white(dark).getdata()] == [0, 100, 255]
+
+
+@pytest.mark.parametrize("old", [False, True])
+def test_the_cap_is_in_the_processor_that_engines_trainers_and_checkpoints_read(old, tiny_base, tmp_path, monkeypatch):
+    monkeypatch.setenv("STUDY_RUNS", str(tmp_path / "runs"))
+    base = tmp_path / "base"
+    shutil.copytree(tiny_base, base)
+    config = json.loads((base / "processor_config.json").read_text())
+    config["image_processor"]["size"] = {"longest_edge": 28 * 28 * 100, "shortest_edge": 28 * 28}
+    (base / "processor_config.json").write_text(json.dumps(config))
+    if old:  # as Qwen's own repositories have it
+        image = config["image_processor"]
+        sizes = {"min_pixels": image["size"]["shortest_edge"], "max_pixels": image.pop("size")["longest_edge"]}
+        (base / "processor_config.json").unlink()
+        text = json.dumps({**image, **sizes, "processor_class": "Qwen2_5_VLProcessor"})
+        (base / "preprocessor_config.json").write_text(text)
+    row = {"question": "what", "images": [Image.new("RGB", (400, 300))]}
+    tokens = {}
+    for pixels in (28 * 28 * 1280, 28 * 28 * 20):
+        folder = model_folder(Model(path=str(base), dtype="float32", max_pixels=pixels), "model")
+        processor = load_processor(folder)
+        processor.save_pretrained(tmp_path / "checkpoint")
+        shutil.copy(base / "config.json", tmp_path / "checkpoint")
+        shown = [encode(load_processor(path), [row], True)["input_ids"] for path in (folder, tmp_path / "checkpoint")]
+        assert shown[0].tolist() == shown[1].tolist()
+        tokens[pixels] = int((shown[0] == processor.image_token_id).sum())
+    assert tokens[28 * 28 * 1280] > 20 >= tokens[28 * 28 * 20] > 12
+    assert folder != base and (folder / "model.safetensors").samefile(base / "model.safetensors")
+    assert model_folder(Model(path=str(tiny_base), dtype="float32"), "model") == tiny_base

@@ -114,3 +114,18 @@ def test_a_stage_of_another_seed_is_asked_for_by_that_seed():
     words = _one_stage(author, study, ["rl.beta=0.02"])
     assert words[-6:] == ["--scale", "mini", "--seed", "1", "--set", "rl.beta=0.02"]
     assert Study("mini", 1).stage(words[4]).identity == author.identity
+
+
+def test_other_jobs_may_have_spaces_in_their_names_and_squeue_may_fail_now_and_then(cluster, monkeypatch):
+    monkeypatch.setattr(slurm, "ATTEMPTS", 3)
+    (cluster / "queue").write_text(f"my notebook 12\n{slurm._name(DATA)} 77_[1-3]\n")
+    assert slurm._queue() == {"my notebook": "12", slurm._name(DATA): "77_[1-3]"}
+    squeue = cluster / "bin" / "squeue"
+    working = squeue.read_text().removeprefix("#!/bin/bash\n")
+    squeue.write_text(f"""#!/bin/bash
+if [ ! -e {cluster}/failed ]; then touch {cluster}/failed; echo 'Socket timed out' >&2; exit 1; fi
+{working}""")
+    assert slurm._queue()["my notebook"] == "12"
+    squeue.write_text("#!/bin/bash\necho 'Socket timed out' >&2; exit 1\n")
+    with pytest.raises(StudyError, match=r"squeue fails \(Socket timed out\); what is queued goes on"):
+        slurm._queue()

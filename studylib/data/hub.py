@@ -2,52 +2,62 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import os
 import random
 import re
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from studylib.data import schemas
-from studylib.data.mini import features
+from studylib.data.mini import features, table
+from studylib.data.raw import from_chat
 from studylib.data.schemas import Schema
 from studylib.engine.snapshot import snapshot
 from studylib.errors import StudyError
 from studylib.params.load import Params, nearest
-from studylib.params.schema import Data, HubSet
-from studylib.paths import ROOT
+from studylib.params.schema import HubSet
+from studylib.paths import ROOT, runs_root
+from studylib.store.identity import file_hash
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
+ASPECT = 200  # of the long side to the short one; Qwen2.5-VL's processor raises beyond
+_KINDS = (".parquet", ".jsonl", ".json")
 _EMPTY = {"problem": None, "version": "", "precision": None, "unit": None, "telling": "", "solution": "", "scene": ""}
 
 
-def load_questions(params: Params, split: str) -> Dataset:
-    """All questions of a split: test from the benchmarks, train and validation from Eureka-Distill's queries.
+def load_questions(params: Params, split: str) -> tuple[Dataset, dict[str, Any]]:
+    """All questions of a split, and facts on their reading: test from the benchmarks, train and validation from
+    Eureka-Distill's queries.
 
     Without a `data.hub.validation` the validation questions are taken out of the queries. Raises StudyError.
     """
-    from datasets import Dataset
-
+    facts: dict[str, Any] = {}
     if split == "test":
-        rows = [row for name, spec in params.data.benchmarks.items() for row in _benchmark(params, name, spec)]
+        rows = [row for name, spec in params.data.benchmarks.items() for row in _benchmark(params, name, spec, facts)]
     else:
-        rows = _queries(params, split)
-    return Dataset.from_list(rows, features=features())
+        rows = _queries(params, split, facts)
+    return table(rows, features()), facts
 
 
-def load_traces(params: Params, manner: str) -> Dataset:
-    """Text-only questions with their traces: s1 (rambling) or s1.1 (careful), paper 2.1. Raises StudyError."""
-    from datasets import Dataset, Value
+def load_traces(params: Params, manner: str) -> tuple[Dataset, dict[str, Any]]:
+    """Text-only questions with their traces: s1 (rambling) or s1.1 (careful), paper 2.1; and facts on their reading.
 
-    where = f"data.hub.{manner}"
-    rows = read_rows(_asked(params, manner), schemas.TRACES[manner], where, manner, "train")
+    Raises StudyError.
+    """
+    from datasets import Value
+
+    where, facts = f"data.hub.{manner}", {}
+    spec = _asked(params, manner)
+    rows = read_rows(spec, schemas.TRACES[manner], where, manner, "train", params.data.unreadable, facts)
     rows = _some(rows, params.data.text_traces, params.data.seed)
-    return Dataset.from_list(rows, features=type(features())({**features(), "trace": Value("string")}))
+    return table(rows, type(features())({**features(), "trace": Value("string")})), facts
 
 
 def _asked(params: Params, name: str) -> HubSet:
@@ -56,13 +66,13 @@ def _asked(params: Params, name: str) -> HubSet:
     return params.data.hub[name]
 
 
-def _benchmark(params: Params, name: str, spec: HubSet | None) -> list[dict[str, Any]]:
+def _benchmark(params: Params, name: str, spec: HubSet | None, facts: dict[str, Any]) -> list[dict[str, Any]]:
     where = f"data.benchmarks.{name}"
     if name not in schemas.BENCHMARKS:
         raise StudyError(f"{where}: no columns are known for it{nearest(name, schemas.BENCHMARKS)}.")
     if spec is None:
         raise StudyError(f"{where} is empty: give the name, revision and split of its dataset.")
-    rows = read_rows(spec, schemas.BENCHMARKS[name], where, name, "test")
+    rows = read_rows(spec, schemas.BENCHMARKS[name], where, name, "test", params.data.unreadable, facts)
     if name == "MathVerse":
         _share_choices(rows)
     return _some(rows, params.data.test, params.data.seed)
@@ -76,10 +86,11 @@ def _share_choices(rows: list[dict[str, Any]]) -> None:
             row["choices"] = known.get(row["problem"], [])
 
 
-def _queries(params: Params, split: str) -> list[dict[str, Any]]:
+def _queries(params: Params, split: str, facts: dict[str, Any]) -> list[dict[str, Any]]:
     own = split == "validation" and "validation" in params.data.hub
     key = "validation" if own else "queries"
-    rows = read_rows(_asked(params, key), schemas.QUERIES, f"data.hub.{key}", "Eureka-Distill", split)
+    spec, allowed = _asked(params, key), params.data.unreadable
+    rows = read_rows(spec, schemas.QUERIES, f"data.hub.{key}", "Eureka-Distill", split, allowed, facts)
     if own:
         return _some(rows, params.data.validation, params.data.seed)
     if "validation" not in params.data.hub:
@@ -94,50 +105,92 @@ def _some(rows: list, count: int | None, seed: int) -> list:
     return [rows[i] for i in sorted(random.Random(seed).sample(range(len(rows)), count))]
 
 
-def read_rows(spec: HubSet, schema: Schema, where: str, benchmark: str, split: str) -> list[dict[str, Any]]:
+def read_rows(
+    spec: HubSet, schema: Schema, where: str, benchmark: str, split: str, allowed: float, facts: dict[str, Any]
+) -> list[dict[str, Any]]:
     """Question rows (plus "trace" where the schema has one) of one dataset; pictures stay as they are encoded.
 
-    `where` is the key of the params that errors name. Raises StudyError for a dataset that is not pinned, a
-    missing column, a published level that is not named, or a row that cannot be read.
+    `where` is the key of the params that errors name. Rows that cannot be read are left out, up to the share
+    `allowed`; facts["unreadable"] lists them, facts["level_columns"] says which column holds the published levels.
+    Raises StudyError for a dataset that is not pinned, a missing column, or more unreadable rows.
     """
     root = _folder(spec, where)
-    rows, seen = [], set()
-    for file in _files(root, spec, where):
+    files, tested = _files(root, spec, where), where.startswith("data.benchmarks.")
+    level = _check_columns(spec, schema, where, files, tested)
+    if tested:
+        facts.setdefault("level_columns", {})[benchmark] = level or None
+    rows, unreadable = {}, []
+    for file in files:
         for number, raw in enumerate(_raw_rows(file), 1):
-            place = f"{file.relative_to(root) if file != root else file.name} row {number} of {spec.name}"
-            if not rows:
-                _check_columns(spec, schema, where, list(raw), leveled=where.startswith("data.benchmarks."))
-            raw = {**raw, **{ours: raw.get(theirs) for ours, theirs in spec.columns.items()}}
             try:
-                row = {**_EMPTY, "benchmark": benchmark, "split": split, **schema.read(raw)}
-                row |= {"images": _pictures(raw, schema, file.parent), "level": _level(raw, spec)}
-            except (StudyError, KeyError, TypeError, AttributeError, IndexError) as error:
-                raise StudyError(f"{where}: {place} cannot be read: {error or type(error).__name__}.") from error
-            name = len(rows) if row["id"] is None else row["id"]
-            row["id"] = f"{benchmark.lower()}-{split}-{name}"
+                row = _row(raw, spec, schema, level, [file.parent, root])
+                name = len(rows) + len(unreadable) if row["id"] is None else row["id"]
+                if name in rows:
+                    raise StudyError(f"it has the id {name!r}, which another row has too")
+                if tested and not row["images"]:
+                    raise StudyError("it has no picture")
+            except (StudyError, KeyError, TypeError, AttributeError, IndexError, ValueError) as error:
+                reason = error if isinstance(error, StudyError) else f"{type(error).__name__} {error}"
+                unreadable.append(f"{file.relative_to(root) if file != root else file.name} row {number}: {reason}")
+                continue
+            row |= {"id": f"{benchmark.lower()}-{split}-{name}", "benchmark": benchmark, "split": split}
             row["problem"] = f"{benchmark.lower()}-{row['problem']}" if row["problem"] else row["id"]
-            if row["id"] in seen:
-                raise StudyError(f"{where}: {place} has the id {name!r}, which another row has too.")
-            seen.add(row["id"])
-            rows.append(row)
-    if not rows:
-        raise StudyError(f"{where}: {spec.name} has no rows.")
-    return rows
+            rows[name] = row
+    total = len(rows) + len(unreadable)
+    if unreadable:
+        facts.setdefault("unreadable", {})[where] = unreadable
+    if not rows or len(unreadable) > allowed * total:
+        raise StudyError(
+            f"{where}: {len(unreadable)} of the {total} rows of {spec.name} cannot be read, and data.unreadable lets "
+            f"{allowed:.1%} be left out; the first is {unreadable[0]}."
+            if unreadable
+            else f"{where}: {spec.name} has no rows."
+        )
+    return list(rows.values())
+
+
+def _row(raw: Any, spec: HubSet, schema: Schema, level: str, folders: list[Path]) -> dict[str, Any]:
+    if isinstance(raw, StudyError):
+        raise raw
+    raw = from_chat(raw)
+    raw |= {ours: raw.get(theirs) for ours, theirs in spec.columns.items()}
+    row = {**_EMPTY, **schema.read(raw), "level": ""}
+    row["images"] = _pictures(raw, schema, folders)
+    if (shown := str(raw["question"]).count("<image>")) > len(row["images"]):
+        raise StudyError(f"its text shows {shown} pictures and there are {len(row['images'])}")
+    if level and raw[level] is not None:
+        row["level"] = _level(raw[level])
+        if not row["level"]:
+            raise StudyError(f"{level} is {raw[level]!r}, not a level from 1 to 5")
+    return row
 
 
 def _local(spec: HubSet) -> Path:
     return ROOT / Path(os.path.expandvars(spec.name)).expanduser()
 
 
-def local_files(data: Data) -> list[tuple[str, int, int]]:
-    """Name, size and time of change of every file of the local datasets: what a commit is to those of the hub."""
-    found = []
-    for spec in [*data.benchmarks.values(), *data.hub.values()]:
-        if spec is not None and _local(spec).exists():
-            place = _local(spec)
-            files = sorted(file for file in place.rglob("*") if file.is_file()) if place.is_dir() else [place]
-            found += [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
-    return found
+def identity(spec: HubSet | None) -> dict[str, Any] | None:
+    """What a dataset is to the stages that read it: of a local one its files, wherever they lie."""
+    if spec is None or not _local(spec).exists():
+        return spec and spec.model_dump()
+    return spec.model_dump(exclude={"name", "revision"}) | {"content": _content(_local(spec))}
+
+
+def _content(place: Path) -> str:
+    """The hash of all files of a dataset with their names in it. It is noted by their times of change, since every
+    process of a study asks for it."""
+    files = [file for file in place.rglob("*") if file.is_file()] if place.is_dir() else [place]
+    files = sorted(file for file in files if not _hidden(file, place))
+    times = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+    notes = runs_root(".content")
+    note = notes / hashlib.sha256(repr(times).encode()).hexdigest()[:32]
+    if not note.exists():
+        hashes = [(file.relative_to(place).as_posix(), file_hash(file)) for file in files]
+        notes.mkdir(parents=True, exist_ok=True)
+        part = note.with_suffix(f".{os.getpid()}")
+        part.write_text(hashlib.sha256(repr(hashes).encode()).hexdigest())
+        part.rename(note)
+    return note.read_text()
 
 
 def _folder(spec: HubSet, where: str) -> Path:
@@ -151,39 +204,60 @@ def _files(root: Path, spec: HubSet, where: str) -> list[Path]:
     if root.is_file():
         return [root]
     folder = root / spec.config if spec.config else root
-    found = sorted(folder.rglob("*.parquet")) or sorted(folder.rglob("*.jsonl"))
-    named = [file for file in found if re.match(rf"{re.escape(spec.split)}(?![A-Za-z])", file.stem)]
-    if not named and len(found) != 1:
-        there = ", ".join(str(file.relative_to(root)) for file in found[:12]) or "no parquet or jsonl file"
+    by_kind = [sorted(file for file in folder.rglob(f"*{kind}") if not _hidden(file, root)) for kind in _KINDS]
+    for there in by_kind:
+        named = [file for file in there if re.match(rf"{re.escape(spec.split)}(?![A-Za-z])", file.stem)]
+        if named:
+            return named
+    found = next(filter(None, by_kind), [])
+    if len(found) != 1:
+        there = ", ".join(str(file.relative_to(root)) for file in found[:12]) or "no parquet, jsonl or json file"
         raise StudyError(f"{where}: {spec.name} has no file of the split {spec.split!r}; there is {there}.")
-    return named or found
+    return found
 
 
-def _raw_rows(file: Path) -> Iterator[dict[str, Any]]:
+def _hidden(file: Path, root: Path) -> bool:
+    return any(part.startswith(".") for part in file.relative_to(root).parts)
+
+
+def _raw_rows(file: Path, columns: list[str] | None = None) -> Iterator[dict[str, Any] | StudyError]:
+    """Rows of a file as they are, those of a parquet file with these columns alone; an error for what is no row."""
     if file.suffix == ".parquet":
         import pyarrow
         from pyarrow.parquet import ParquetFile
 
         try:
-            for batch in ParquetFile(file).iter_batches(batch_size=64):
+            for batch in ParquetFile(file).iter_batches(batch_size=64, columns=columns):
                 yield from batch.to_pylist()
         except pyarrow.ArrowException as error:
             raise StudyError(f"{file} is no readable parquet file: {str(error).splitlines()[0]}") from error
         return
-    with file.open(encoding="utf-8") as lines:
-        for number, line in enumerate(lines, 1):
-            try:
-                row = json.loads(line)
-            except ValueError as error:
-                raise StudyError(f"{file} line {number} is not JSON: {error}.") from None
-            if not isinstance(row, dict):
-                raise StudyError(f"{file} line {number} is no row of columns.")
-            yield row
+    text = file.read_text(encoding="utf-8-sig", errors="replace")
+    try:
+        rows = json.loads(text) if file.suffix == ".json" else None
+    except ValueError:
+        rows = None  # lines, whatever the file is called
+    if isinstance(rows, dict):  # rows by name, or under one key
+        lists = [value for value in rows.values() if isinstance(value, list)]
+        rows = lists[0] if len(lists) == 1 else rows.values()
+    for row in filter(str.strip, text.split("\n")) if rows is None else rows:
+        try:
+            row = json.loads(row) if isinstance(row, str) else row
+            yield row if isinstance(row, dict) else StudyError("it is no row of columns")
+        except ValueError as error:
+            yield StudyError(f"it is not JSON ({error})")
 
 
-def _check_columns(spec: HubSet, schema: Schema, where: str, found: list[str], leveled: bool) -> None:
-    """Raises StudyError for a column that is missing, or for a published level that the params do not name."""
-    there = set(found) | {ours for ours, theirs in spec.columns.items() if theirs in found}
+def _check_columns(spec: HubSet, schema: Schema, where: str, files: list[Path], leveled: bool) -> str:
+    """The column with the published levels, "" for none. Raises StudyError for a column that is missing."""
+    first = next((raw for file in files for raw in _raw_rows(file) if isinstance(raw, dict)), None)
+    if first is None:
+        return ""
+    found = list(first)
+    try:
+        there = {*found, *from_chat(first)} | {ours for ours, theirs in spec.columns.items() if theirs in found}
+    except StudyError:
+        there = set(found)
     missing = [name for name in schema.columns if name not in there]
     if schema.pictures and not there & set(schema.pictures):
         missing.append(" or ".join(schema.pictures))
@@ -193,49 +267,69 @@ def _check_columns(spec: HubSet, schema: Schema, where: str, found: list[str], l
             f"{where}: {spec.name} has no column {missing[0]}; it has {', '.join(found)}. If one of these is it, "
             f"say so in params: {where}.columns: {{{ours}: ...}}."
         )
-    if not leveled or spec.level_column == "" or spec.level_column in found:
-        return
-    known = {*schema.columns, *schema.pictures, *schema.beside, *spec.columns.values()}
-    candidates = " or ".join(name for name in found if name not in known) or "none of them"
-    state = f"is {spec.level_column!r}, which is no column" if spec.level_column else "is not set"
-    raise StudyError(
-        f"{where}.level_column {state}. The columns are {', '.join(found)}; the published level may be {candidates} "
-        '(what the benchmark itself calls level or difficulty is another thing). Name it in params, or set it to "" to '
-        "go without."
-    )
-
-
-def _level(raw: dict[str, Any], spec: HubSet) -> str:
-    """A published level as "L1" to "L5"; "" where there is none."""
-    value = raw[spec.level_column] if spec.level_column else None
-    if value is None:
+    if not leveled or spec.level_column == "":
         return ""
-    said = re.fullmatch(r"(?:L|Level[ _-]?)?([1-5])(?:\.0)?", str(value).strip(), flags=re.I)
-    if said is None:
-        raise StudyError(f"{spec.level_column} is {value!r}, not a level from 1 to 5")
-    return f"L{said[1]}"
+    if spec.level_column is None:
+        candidates = [name for name in found if "difficulty" in name.lower()]
+        return next((name for name in candidates if _holds_levels(name, files)), "")
+    if spec.level_column not in found:
+        raise StudyError(
+            f"{where}.level_column is {spec.level_column!r}, which is no column. The columns are {', '.join(found)}. "
+            'Name the one with the published levels in params, or set it to "" to go without.'
+        )
+    return spec.level_column
 
 
-def _pictures(raw: dict[str, Any], schema: Schema, folder: Path) -> list[dict[str, Any]]:
+def _holds_levels(column: str, files: list[Path]) -> bool:
+    """Whether all values of a column read as levels from 1 to 5, and there is one."""
+    rows = (raw for file in files for raw in _raw_rows(file, [column]) if isinstance(raw, dict))
+    values = {str(raw[column]) for raw in rows if raw.get(column) is not None}
+    return bool(values) and all(map(_level, values))
+
+
+def _level(value: Any) -> str:
+    """A published level as "L1" to "L5"; "" for anything else."""
+    read = re.fullmatch(r"(?:L|Level[ _-]?)?([1-5])(?:\.0)?", str(value).strip(), flags=re.I)
+    return f"L{read[1]}" if read else ""
+
+
+def _pictures(raw: dict[str, Any], schema: Schema, folders: list[Path]) -> list[dict[str, Any]]:
     """Encoded pictures of a row: all of MMMU's columns, else the first column that is filled."""
-    values = [raw[name] for name in schema.pictures if raw.get(name) is not None]
+    values = [raw[name] for name in schema.pictures if raw.get(name)]
     if schema.pictures[:1] != ("image_1",):
         values = values[0] if values and isinstance(values[0], list) else values[:1]
-    return [{"bytes": _encoded(value, folder), "path": None} for value in values]
+    return [{"bytes": _encoded(value, folders), "path": None} for value in values]
 
 
-def _encoded(value: Any, folder: Path) -> bytes:
-    from PIL import Image
-
-    data = value.get("bytes") if isinstance(value, dict) else None
-    if data is None:
-        name = value["path"] if isinstance(value, dict) else value
-        path = Path(os.path.normpath(folder / name))
-        if not path.is_relative_to(folder) or not path.is_file():
-            raise StudyError(f"the picture {name} is not in {folder}")
+def _encoded(value: Any, folders: list[Path]) -> bytes:
+    """A picture's file: the bytes in the row, or a path from the file of the rows or from the dataset's root."""
+    data = value.get("bytes") if isinstance(value, dict) else value
+    if not isinstance(data, bytes):
+        name = str(value["path"] if isinstance(value, dict) else value).removeprefix("file://")
+        paths = [(folder, Path(os.path.normpath(folder / name))) for folder in folders]
+        path = next((path for folder, path in paths if path.is_relative_to(folder) and path.is_file()), None)
+        if path is None:
+            raise StudyError(f"the picture {name} is not in the dataset")
         data = path.read_bytes()
-    try:
-        Image.open(io.BytesIO(data))
-    except OSError:
-        raise StudyError("its picture is in no format that can be read") from None
+    _check_picture(data)
     return data
+
+
+def _check_picture(data: bytes) -> None:
+    """Raises StudyError for a picture that a later stage could not decode or show."""
+    from PIL import Image, UnidentifiedImageError
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        try:
+            with Image.open(io.BytesIO(data)) as picture:
+                short, long = sorted(picture.size)
+                picture.load()
+        except (Image.DecompressionBombWarning, Image.DecompressionBombError):
+            raise StudyError(f"its picture has more than {Image.MAX_IMAGE_PIXELS:,} pixels") from None
+        except UnidentifiedImageError:
+            raise StudyError("its picture is in no format that can be read") from None
+        except Exception as error:  # each format of Pillow has errors of its own
+            raise StudyError(f"its picture cannot be decoded ({error})") from None
+    if long > ASPECT * short:
+        raise StudyError(f"its picture is {long} pixels long and {short} wide, and models take {ASPECT} to 1 at most")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterable
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from studylib.errors import StudyError
@@ -12,25 +14,36 @@ if TYPE_CHECKING:
     from datasets import Dataset, Features
 
 
+PIECE = 256  # rows
+
+
 def features() -> Features:
-    """The question schema; `level` is a published level, where there is one."""
+    """The question schema; `level` is a published level and `answers` are all accepted forms, where there are any."""
     from datasets import Features, Image, List, Value
 
     text = "id benchmark split problem version question answer question_type answer_type unit telling solution scene"
     return Features(
         {name: Value("string") for name in text.split()}
         | {"choices": List(Value("string")), "images": List(Image()), "precision": Value("float64")}
-        | {"level": Value("string")}
+        | {"level": Value("string"), "answers": List(Value("string"))}
     )
+
+
+def table(rows: Iterable[dict[str, Any]], columns: Features) -> Dataset:
+    """Rows as a table, built in pieces: one Arrow array holds no more than 2 GiB of pictures."""
+    from datasets import Dataset, concatenate_datasets
+
+    rows, pieces = ({name: row.get(name) for name in columns} for row in rows), []
+    while piece := list(islice(rows, PIECE)):
+        pieces.append(Dataset.from_list(piece, features=columns))
+    return concatenate_datasets(pieces or [Dataset.from_list([], features=columns)])
 
 
 def load_questions(params: Params, split: str) -> Dataset:
     """All questions of a split (train, validation or test); train holds the training benchmarks only."""
-    from datasets import Dataset
-
     if params.data.published:
         raise StudyError(f"The questions of {params.scale} are not the mini world's: see studylib.data.hub.")
-    return Dataset.from_list(mini_rows(params, split), features=features())
+    return table(mini_rows(params, split), features())
 
 
 def mini_rows(params: Params, split: str) -> list[dict[str, Any]]:
@@ -50,7 +63,7 @@ def mini_rows(params: Params, split: str) -> list[dict[str, Any]]:
 
 def load_traces(params: Params, manner: str) -> Dataset:
     """Text-only questions of the training benchmarks with one teacher's traces (paper 2.1: s1 and s1.1-R1)."""
-    from datasets import Dataset, List, Value
+    from datasets import List, Value
 
     from studylib.world import teachers
     from studylib.world.questions import task_of
@@ -66,4 +79,4 @@ def load_traces(params: Params, manner: str) -> Dataset:
             {**rows[i], "question": rows[i]["telling"], "images": [], "trace": trace.text, "masked": trace.masked}
         )
     columns = {**features(), "trace": Value("string"), "masked": List(List(Value("int64")))}
-    return Dataset.from_list(traced, features=type(features())(columns))
+    return table(traced, type(features())(columns))

@@ -5,24 +5,27 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Callable, Mapping
+from functools import wraps
+from itertools import count
 from typing import Any, NamedTuple
+from unicodedata import normalize
 
+from studylib.data.raw import from_chat, mended, refuse_special_tokens, split_choices
 from studylib.errors import StudyError
 
 Row = Mapping[str, Any]
-VISION_ONLY = "Answer the question in the picture."  # MathVerse's Vision Only has no words of its own
-_PICTURE = re.compile(r"<image ?(\d)>")
+VISION_ONLY = "Answer the question in the picture."  # MathVerse's Vision Only, and some of MathVision
+_PICTURE, _PLACE = re.compile(r"<image ?(\d)>"), re.compile(r"<image \d+>\s?")
+_BOX = re.compile(r"\\boxed\s*\{((?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*)\}")
 _INTEGER, _FLOAT = re.compile(r"[-+]?\d+"), re.compile(r"[-+]?\d*\.\d+")
 
 
 class Schema(NamedTuple):
-    """`columns` must be there; of `pictures` the first that is there is read; `beside` are
-    other columns of the original benchmark, none of them the level that the paper's authors added."""
+    """`columns` must be there; of `pictures` the first that is there is read."""
 
     columns: tuple[str, ...]
     pictures: tuple[str, ...]
     read: Callable[[Row], dict[str, Any]]
-    beside: tuple[str, ...] = ()
 
 
 def letter(index: int) -> str:
@@ -33,7 +36,7 @@ def written(stem: str, choices: list[str]) -> str:
     """The question with its choices as lines; choices that are bare letters stand in the picture already."""
     if [choice.strip() for choice in choices] == [letter(i) for i in range(len(choices))]:
         return stem
-    return "\n".join([stem, *(f"({letter(i)}) {choice}" for i, choice in enumerate(choices))])
+    return "\n".join([stem, *(f"({letter(i)}) {choice}".rstrip() for i, choice in enumerate(choices))])
 
 
 def picture_names(text: str, pictures: int) -> str:
@@ -48,74 +51,138 @@ def picture_names(text: str, pictures: int) -> str:
     return _PICTURE.sub(r"[picture \1]", text).strip()
 
 
-def split_choices(text: str) -> tuple[str, list[str]]:
-    """The question and the choices that are written in it; no choices where their labels cannot be told.
-
-    Reads "Options: A: red, B: blue", "Choices:\\n(A) red\\n(B) blue" and lines "A. red".
-    """
-    headers = list(re.finditer(r"(?:^|\s)(?:Choices|Options)\s*:", text))
-    start = headers[-1].end() if headers else 0
-    first = re.compile(r"(?:^|\s)" if headers else r"\n").pattern + r"(\(?)A\s*([:.)])\s*"
-    label = re.search(first, text[start:])
-    if label is None:
-        return text.strip(), []
-    begin, choices = start + label.start(), []
-    stem = text[: headers[-1].start() if headers else begin].strip()
-    rest = text[start + label.end() :]
-    for following in "BCDEFGHIJ":
-        mark = re.search(rf"[\s,;]{re.escape(label[1])}{following}\s*{re.escape(label[2])}\s*", rest)
-        if mark is None:
-            break
-        choices.append(rest[: mark.start()])
-        rest = rest[mark.end() :]
-    choices = [choice.strip().rstrip(",;").strip() for choice in [*choices, rest]]
-    return (stem, choices) if len(choices) > 1 else (text.strip(), [])
+def free(*forms: str) -> dict[str, Any]:
+    """A free answer; where several forms are accepted `answers` holds them all."""
+    kind = "integer" if _INTEGER.fullmatch(forms[0]) else "float" if _FLOAT.fullmatch(forms[0]) else "text"
+    several = {"answers": list(forms)} if len(forms) > 1 else {}
+    return {"answer": forms[0], "choices": [], "question_type": "free_form", "answer_type": kind, **several}
 
 
-def free(answer: Any) -> dict[str, Any]:
-    said = str(answer).strip()
-    kind = "integer" if _INTEGER.fullmatch(said) else "float" if _FLOAT.fullmatch(said) else "text"
-    return {"answer": said, "choices": [], "question_type": "free_form", "answer_type": kind}
+def answered(text: str, options: list[str], answer: Any) -> dict[str, Any]:
+    """A question with its options, or with those that its text holds if the answer is one of them, else without."""
+    stem, choices = (text, options) if options else split_choices(text)
+    if choices:
+        try:
+            return {"question": written(stem, choices), **chosen(answer, choices)}
+        except StudyError:  # what looks like labels in a text may be something else
+            if options:
+                raise
+    return {"question": text, **free(one(answer))}
 
 
-def chosen(answer: Any, choices: list[str]) -> dict[str, Any]:
-    """A multiple-choice answer as its letter, whether the row gives the letter or the choice's text."""
-    said, texts = str(answer).strip(), [choice.strip() for choice in choices]
-    if said in texts:
-        said = letter(texts.index(said))
-    said = said.strip("().")
-    if not re.fullmatch("[A-Z]", said) or (choices and ord(said) - 65 >= len(choices)):
+def accepted(answer: Any) -> list[str]:
+    """The accepted forms of an answer: itself, or those that it lists. Raises StudyError where it has none."""
+    if isinstance(answer, str) and answer.strip().startswith("["):
+        try:
+            forms = ast.literal_eval(answer.strip())
+        except (SyntaxError, ValueError):
+            forms = None  # such as the interval [0, 1)
+        if isinstance(forms, list) and all(isinstance(form, str) for form in forms):
+            answer = forms
+    forms = [_plain(form) for form in (answer if isinstance(answer, list) else [answer])]
+    if not forms or "" in forms:
+        raise StudyError(f"it has no answer, but {answer!r}")
+    return forms
+
+
+def _plain(answer: Any) -> str:
+    """An answer as text; "" where it is none, or no more than the word for it."""
+    if isinstance(answer, dict | list) or answer != answer:
+        return ""
+    return "" if (text := str(answer).strip()) in ("None", "null", "nan", "NaN", "<NA>") else text
+
+
+def one(answer: Any) -> str:
+    forms = accepted(answer)
+    if len(forms) > 1:
+        raise StudyError(f"its answer is a list of {len(forms)}, and which of them is right is not known")
+    return forms[0]
+
+
+def chosen(answer: Any, choices: list[str], by_text: bool = False) -> dict[str, Any]:
+    """A multiple-choice answer as its letter, or letters ("A, C"), whether the row gives the letter or the choice's
+    text. Where choices are letters themselves the dataset decides: `by_text` says that its answers are texts."""
+    texts = [choice.strip() for choice in choices]
+    text = answer.strip() if isinstance(answer, str) else None
+    if text not in texts:
+        text = ", ".join(accepted(answer))
+    same = [letter(texts.index(text))] if text in texts else []
+    letters = (by_text and same) or _letters(text, texts) or same or _several(text, texts)
+    letters = letters or _letters(text.upper(), texts)
+    if not letters:
         raise StudyError(f"the answer {answer!r} is none of the choices {choices}")
-    return {"answer": said, "choices": choices, "question_type": "multi_choice", "answer_type": "text"}
+    return {
+        "answer": ", ".join(letters),
+        "choices": choices,
+        "question_type": "multi_choice",
+        "answer_type": "letter",
+    }
 
 
+def _letters(text: str, texts: list[str]) -> list[str]:
+    """The letter that an answer is, alone ("(C)", "C．") or before the choice's own text ("C. 150")."""
+    text = normalize("NFKC", text)
+    label = re.fullmatch(r"(?:[Oo]ption|[Cc]hoice)?\s*[(\[]?([A-Z])\s*([.:)\]、]*)\s*(.*)", text, re.S)
+    if label is None or (texts and ord(label[1]) - 65 >= len(texts)):
+        return []
+    alone = not label[3] or (label[2] and texts and label[3] == normalize("NFKC", texts[ord(label[1]) - 65]))
+    return [label[1]] if alone else []
+
+
+def _several(text: str, texts: list[str]) -> list[str]:
+    """The letters of a question with several right choices: "A\\nC", "A and C", "AC"."""
+    if not re.fullmatch(r"\(?[A-Z]\)?(?:(?:\s*(?:[,;&/、，；]|and)?\s*)\(?[A-Z]\)?)+", text):
+        return []
+    letters = sorted(set(re.findall("[A-Z]", text)))
+    return letters if ord(letters[-1]) - 65 < (len(texts) or 8) and len(letters) > 1 else []
+
+
+def reader(read: Callable[[Row], dict[str, Any]]) -> Callable[[Row], dict[str, Any]]:
+    """A reader of rows that gets chats as columns and mended texts. Raises StudyError for special tokens."""
+
+    @wraps(read)
+    def careful(row: Row) -> dict[str, Any]:
+        row = {name: mended(value) for name, value in from_chat(row).items()}
+        question = read({**row, "question": row["question"] or ""})
+        if not question["question"].strip():
+            raise StudyError("it has no question")
+        for value in question.values():
+            refuse_special_tokens(value)
+        return question
+
+    return careful
+
+
+@reader
 def mathvision(row: Row) -> dict[str, Any]:
     """Its pictures are one: what the text calls <image2> is a part of it."""
-    stem, options = picture_names(row["question"], 1), [str(option) for option in row["options"] or []]
-    found = chosen(row["answer"], options) if options else free(row["answer"])
-    return {"id": row["id"], "question": written(stem, options), "solution": row.get("solution") or "", **found}
+    text = picture_names(row["question"], 1) or VISION_ONLY
+    found = answered(text, listed(row["options"]), row["answer"])
+    return {"id": row["id"], "solution": row.get("solution") or "", **found}
 
 
+@reader
 def mathverse(row: Row) -> dict[str, Any]:
     """Versions of one problem share `problem`; a Vision Only row has its choices in the picture alone."""
-    stem, options = split_choices(row["question"] or "")
     multiple = "choice" in row["question_type"]
+    stem, options = split_choices(row["question"] or "") if multiple else ((row["question"] or "").strip(), [])
     return {
         "id": row["sample_index"],
         "problem": str(row["problem_index"]),
         "version": row["problem_version"].lower().replace(" ", "-"),
         "question": written(stem, options) or VISION_ONLY,
-        **(chosen(row["answer"], options) if multiple else free(row["answer"])),
+        **(chosen(row["answer"], options) if multiple else free(one(row["answer"]))),
     }
 
 
+@reader
 def mathvista(row: Row) -> dict[str, Any]:
     """A choice is answered by its text upstream, by its letter here; the unit is asked for as upstream does."""
-    options = [str(choice) for choice in row["choices"] or []]
+    options = listed(row["choices"])
     multiple = row["question_type"] == "multi_choice"
     unit = row["unit"] or None
     stem = f"{row['question'].strip()} (Unit: {unit})" if unit else row["question"].strip()
-    found = chosen(row["answer"], options) if multiple else free(row["answer"])
+    found = chosen(row["answer"], options, by_text=True) if multiple else free(one(row["answer"]))
     if not multiple and row["answer_type"] in ("integer", "float"):
         found["answer_type"] = row["answer_type"]
     return {
@@ -127,84 +194,101 @@ def mathvista(row: Row) -> dict[str, Any]:
     }
 
 
+@reader
 def mmmu(row: Row) -> dict[str, Any]:
-    """Options are a list written as text; an open answer may be such a list of accepted forms: the first is kept."""
+    """Options are a list written as text; an open answer may be such a list of accepted forms."""
     pictures = sum(row.get(f"image_{number}") is not None for number in range(1, 8))
-    options = [picture_names(str(option), max(pictures, 2)) for option in _literal(row["options"])]
+    options = [picture_names(str(option), max(pictures, 2)) for option in listed(row["options"])]
     stem = picture_names(row["question"], pictures)
     if row["question_type"] == "multiple-choice":
-        found = chosen(row["answer"], options)
-    else:
-        accepted = row["answer"].strip()
-        found = free(_literal(accepted)[0] if accepted.startswith("[") else accepted)
-    return {"id": row["id"], "question": written(stem, found["choices"]), **found}
+        return {"id": row["id"], "question": written(stem, options), **chosen(row["answer"], options)}
+    forms = accepted(row["answer"])
+    found = {"question": stem, **free(*forms)} if len(forms) > 1 else answered(stem, [], forms[0])
+    return {"id": row["id"], **found}
 
 
+@reader
 def mmstar(row: Row) -> dict[str, Any]:
     stem, options = split_choices(row["question"])
     found = chosen(row["answer"], options)
     return {"id": row["index"], "question": written(picture_names(stem, 1), options), **found}
 
 
+@reader
 def query(row: Row) -> dict[str, Any]:
-    """A training query: a letter is the answer to choices that the text holds, anything else is a free answer."""
-    stem, options = split_choices(re.sub(r"<image>\s*", "", row["question"]))
-    if options and re.fullmatch(r"\(?[A-Z]\)?\.?", str(row["answer"]).strip()):
-        return {"id": row.get("id"), "question": written(stem, options), **chosen(row["answer"], options)}
-    return {"id": row.get("id"), "question": re.sub(r"<image>\s*", "", row["question"]).strip(), **free(row["answer"])}
+    """A training query: an answer that is one of the choices is its letter, anything else is a free answer."""
+    answer = row["answer"]
+    boxed = _BOX.findall(answer) if isinstance(answer, str) else []
+    found = answered(
+        without_places(row["question"]), listed(row.get("options")), boxed[0] if len(boxed) == 1 else answer
+    )
+    return {"id": row.get("id"), **found}
 
 
+def without_places(text: str) -> str:
+    """A query without its `<image>`: pictures come before the text, and one of several inside it is named."""
+    number = count(1)
+    text = re.sub("<image>", lambda _: f"<image {next(number)}>", text)
+    text = re.sub(r"\A\s*(?:<image \d+>\s*)+|^\s*(?:<image \d+>\s*)+$", "", text, flags=re.M)
+    return re.sub(r"<image (\d+)>", r"[picture \1]", text).strip() if next(number) > 2 else _PLACE.sub("", text).strip()
+
+
+@reader
 def s1k(row: Row) -> dict[str, Any]:
     """s1: Gemini's thinking and its attempt."""
-    return _told(row, row["thinking_trajectories"][0], row["attempt"])
+    return trace(row, row["thinking_trajectories"], row["attempt"])
 
 
+@reader
 def s1k_r1(row: Row) -> dict[str, Any]:
     """s1.1: DeepSeek-R1's thinking and its attempt at the same questions."""
-    return _told(row, row["deepseek_thinking_trajectory"], row["deepseek_attempt"])
+    return trace(row, row["deepseek_thinking_trajectory"], row["deepseek_attempt"])
 
 
-def _told(row: Row, thinking: str, attempt: str) -> dict[str, Any]:
-    question = row["question"].strip()
-    trace = f"<think> {thinking.strip()} </think> {attempt.strip()}"
-    return {"id": None, "question": question, "telling": question, "trace": trace, **free(row["solution"])}
+def trace(row: Row, thinking: str | list[str], attempt: str) -> dict[str, Any]:
+    """A question with its trace; the thinking is a text, or the only one of a list. Its gold answer is not used."""
+    question, parts = (row["question"] or "").strip(), []
+    for name, part in (("question", question), ("thinking", thinking), ("attempt", attempt)):
+        part = part[0] if isinstance(part, list) and len(part) == 1 else part
+        if not isinstance(part, str) or not part.strip():
+            raise StudyError(f"its {name} is no text, but {part!r:.60}")
+        parts.append(part.strip())
+    solution = str(row["solution"] or "").strip()
+    kind = {"choices": [], "question_type": "free_form", "answer_type": "text"}
+    reasoned = f"<think> {parts[1]} </think> {parts[2]}"
+    return {"id": None, "question": question, "telling": question, "trace": reasoned, "answer": solution, **kind}
 
 
-def _literal(text: str) -> list:
-    try:
-        return list(ast.literal_eval(text))
-    except (SyntaxError, ValueError, TypeError):
-        raise StudyError(f"{text!r} is not a list") from None
+def listed(value: Any) -> list[str]:
+    """Options as a list of texts: a list, one that is written as text, or none."""
+    if isinstance(value, str):
+        try:
+            value = ast.literal_eval(value)
+        except (SyntaxError, ValueError):
+            raise StudyError(f"{value!r} is not a list") from None
+    return [str(option) for option in value or []]
 
 
 BENCHMARKS = {
-    "MathVision": Schema(
-        ("id", "question", "options", "answer"),
-        ("decoded_image", "image"),
-        mathvision,
-        ("level", "subject", "solution"),
-    ),
+    "MathVision": Schema(("id", "question", "options", "answer"), ("decoded_image", "image"), mathvision),
     "MathVerse": Schema(
         ("sample_index", "problem_index", "problem_version", "question", "question_type", "answer"),
         ("image",),
         mathverse,
-        ("metadata", "query_wo", "query_cot"),
     ),
     "MathVista": Schema(
         ("pid", "question", "choices", "unit", "precision", "answer", "question_type", "answer_type"),
         ("decoded_image", "image"),
         mathvista,
-        ("metadata", "query"),
     ),
     "MMMU": Schema(
         ("id", "question", "options", "answer", "question_type"),
         tuple(f"image_{number}" for number in range(1, 8)),
         mmmu,
-        ("topic_difficulty", "subfield"),
     ),
-    "MMStar": Schema(("index", "question", "answer"), ("image",), mmstar, ("category", "l2_category")),
+    "MMStar": Schema(("index", "question", "answer"), ("image",), mmstar),
 }
-QUERIES = Schema(("question", "answer"), ("images", "image"), query)
+QUERIES = Schema(("question", "answer"), ("images", "image", "image_urls"), query)
 TRACES = {
     "rambling": Schema(("question", "solution", "thinking_trajectories", "attempt"), (), s1k),
     "careful": Schema(("question", "solution", "deepseek_thinking_trajectory", "deepseek_attempt"), (), s1k_r1),

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
+import shutil
 from pathlib import Path
 
 from studylib.engine.snapshot import snapshot
 from studylib.errors import StudyError
 from studylib.params.load import Params
 from studylib.params.schema import Model
-from studylib.paths import ROOT
+from studylib.paths import ROOT, runs_root
 
 
 def mend_torchvision() -> None:
@@ -127,9 +130,38 @@ def model_folder(model: Model, where: str) -> Path:
 
     where: the key of the params that errors name. Raises StudyError where the revision can move, or it cannot be had.
     """
-    if _local(model).is_dir():
-        return _local(model)
-    return snapshot(model.path, model.revision, "model", where, "path")
+    local = _local(model)
+    folder = local if local.is_dir() else snapshot(model.path, model.revision, "model", where, "path")
+    return _capped(folder, model.max_pixels)
+
+
+def _capped(folder: Path, max_pixels: int) -> Path:
+    """The folder itself where its processor shows no larger picture, else one of links to its files in which the
+    processor's own has this bound: there both engines, the trainers and what they save read it."""
+    changed = {}
+    for name in ("preprocessor_config.json", "processor_config.json"):
+        config = json.loads((folder / name).read_text()) if (folder / name).exists() else {}
+        image = config.get("image_processor", config)
+        for values, key in ((image, "max_pixels"), (image.get("size") or {}, "longest_edge")):  # old name and new
+            if (values.get(key) or 0) > max_pixels:
+                values[key] = max_pixels
+                changed[name] = json.dumps(config, indent=2)
+    if not changed:
+        return folder
+    made = runs_root(".models") / hashlib.sha256(f"{folder.resolve()} {max_pixels}".encode()).hexdigest()[:16]
+    if not made.exists():
+        part = made.with_name(f"{made.name}.{os.getpid()}")
+        part.mkdir(parents=True)
+        for file in folder.iterdir():
+            if file.name in changed:
+                (part / file.name).write_text(changed[file.name])
+            else:
+                (part / file.name).symlink_to(file.resolve())
+        try:
+            part.rename(made)
+        except OSError:  # another process was first
+            shutil.rmtree(part)
+    return made
 
 
 def _local(model: Model) -> Path:

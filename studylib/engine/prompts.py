@@ -6,8 +6,9 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-PICTURE_TOKENS = 1280  # of a picture at most, the cap of 1280 * 28 * 28 pixels
-PROMPT_TOKENS = PICTURE_TOKENS + 320  # of the longest prompt that is planned for: one picture and its question
+import numpy as np
+from PIL import Image
+
 INSTRUCTION = "Please reason step by step within <think> </think> tags, and put your final answer within \\boxed{}."
 
 
@@ -26,6 +27,18 @@ def render(processor, row: Mapping[str, Any], instruct: bool) -> str:
     return processor.apply_chat_template(messages(row, instruct), add_generation_prompt=True, tokenize=False)
 
 
+def on_white(picture: Image.Image) -> Image.Image:
+    """The picture in RGB as a page shows it: transparency is white (convert() alone leaves what lies beneath, mostly
+    black), and 16 bits a value are scaled to 8 (convert() cuts them off)."""
+    if picture.mode.startswith("I"):
+        values = np.asarray(picture)
+        picture = Image.fromarray((values // (257 if values.max() > 255 else 1)).clip(0, 255).astype(np.uint8))
+    if picture.has_transparency_data:
+        picture = picture.convert("RGBA")
+        picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
+    return picture.convert("RGB")
+
+
 def encode(processor, rows: Sequence[Mapping[str, Any]], instruct: bool):
     """Tensors of a batch of prompts, padded on the left.
 
@@ -33,14 +46,14 @@ def encode(processor, rows: Sequence[Mapping[str, Any]], instruct: bool):
     and, where a row has pictures, `pixel_values` (patches, values) and `image_grid_thw` (pictures, 3).
     """
     texts = [render(processor, row, instruct) for row in rows]
-    pictures = [picture.convert("RGB") for row in rows for picture in row["images"]]
+    pictures = [on_white(picture) for row in rows for picture in row["images"]]
     return processor(text=texts, images=pictures or None, padding=True, padding_side="left", return_tensors="pt")
 
 
 def prompt_hash(processor, row: Mapping[str, Any], instruct: bool) -> str:
     """Sixteen hex digits that name what the model was shown: the rendered prompt and the pictures' pixels."""
     digest = hashlib.sha256(render(processor, row, instruct).encode())
-    for picture in row["images"]:
+    for picture in map(on_white, row["images"]):
         digest.update(f"\0{picture.mode}{picture.size}".encode())
         digest.update(picture.tobytes())
     return digest.hexdigest()[:16]

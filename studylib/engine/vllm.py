@@ -8,7 +8,7 @@ from concurrent.futures import ProcessPoolExecutor
 from importlib.util import find_spec
 
 from studylib.engine.models import load_processor, mend_torchvision, never_sampled
-from studylib.engine.prompts import encode, render
+from studylib.engine.prompts import encode, on_white, render
 from studylib.engine.sampling import Sampling
 from studylib.errors import StudyError
 
@@ -91,7 +91,7 @@ def vllm_prompt(processor, row, instruct: bool) -> dict:
     """One image token a picture: vLLM expands it (TRL issues 6294 and 6401 are what twice looks like)."""
     prompt = {"prompt": render(processor, row, instruct)}
     if row["images"]:
-        prompt["multi_modal_data"] = {"image": [picture.convert("RGB") for picture in row["images"]]}
+        prompt["multi_modal_data"] = {"image": [on_white(picture) for picture in row["images"]]}
     return prompt
 
 

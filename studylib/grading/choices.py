@@ -46,11 +46,14 @@ class Options:
         self.texts = [clean(str(choice)) for choice in choices]
         self.normal = [normal(text) for text in self.texts]
         self.letters = [letter_of(i) for i in range(len(self.texts))]
+        self.together = answer_type == "letter" and "," in answer  # "A, C": both are wanted
         self.gold = self._gold(clean(answer), answer_type)
 
     def _gold(self, answer: str, answer_type: str | None) -> set[int]:
         """The answer's letter, and every option whose text is the same; or every option with the answer's
         text."""
+        if self.together:
+            return {self.letters.index(letter) for letter in re.findall("[A-Z]", answer)}
         by_text = {i for i, text in enumerate(self.normal) if text == normal(answer)}
         letter = answer.strip("() ").upper()
         if letter not in self.letters or (answer_type == "text" and by_text):

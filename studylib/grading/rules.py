@@ -12,7 +12,7 @@ from studylib.grading.values import value_in
 
 CORRECT, WRONG, UNPARSED, TRUNCATED, ERROR = "correct", "wrong", "unparsed", "truncated", "grader error"
 OUTCOMES = (CORRECT, WRONG, UNPARSED, TRUNCATED, ERROR)
-FIELDS = ("question", "question_type", "choices", "answer", "answer_type", "precision", "unit")
+FIELDS = ("question", "question_type", "choices", "answer", "answer_type", "precision", "unit", "answers")
 MAX_SHOWN = 200
 _LABELLED = re.compile(r"^\s*\([A-Z]{1,2}\)", re.M)
 
@@ -50,9 +50,11 @@ def grade_by_rules(row: Mapping[str, Any], response: str, finish_reason: str, sy
     if finish_reason == "length":
         return Grade(shown, TRUNCATED, stated.how)
     if options is not None:
-        right = stated.text in {options.letters[i] for i in options.gold}
+        gold_letters, letters = {options.letters[i] for i in options.gold}, set(re.findall(r"\b[A-Z]\b", shown))
+        right = letters == gold_letters if options.together else stated.text in gold_letters
     else:
-        right = verify.equal(gold, stated.text, row.get("precision"), row.get("unit"), symbolic)
+        golds = [gold, *map(gold_text, row.get("answers") or [])]
+        right = any(verify.equal(each, stated.text, row.get("precision"), row.get("unit"), symbolic) for each in golds)
     return Grade(shown, CORRECT if right else WRONG, stated.how)
 
 

@@ -6,12 +6,13 @@ import typing
 from typing import Any
 
 import yaml
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from studylib.errors import StudyError
 from studylib.params.schema import (
     METHODS,
     ArmStage,
+    Count,
     Data,
     Distill,
     Engine,
@@ -51,7 +52,7 @@ class Params(Section):
     launch: Launch | None = None
     released: dict[str, Model] = {}
     arms: dict[str, list[ArmStage]]
-    seeds: list[int] = Field(min_length=1)
+    seeds: list[Count] = Field(min_length=1)
     first_seed_only: list[str] = []
 
     @model_validator(mode="before")
@@ -72,6 +73,13 @@ class Params(Section):
         if self.launch and not self.hardware:
             raise ValueError("launch needs the section hardware, which says on how many GPUs")
         return self
+
+    @field_validator("seeds")
+    @classmethod
+    def _apart(cls, seeds: list[int]) -> list[int]:
+        if len(set(seeds)) < len(seeds):
+            raise ValueError(f"{seeds} names a seed twice")
+        return seeds
 
     @model_validator(mode="after")
     def _names_exist(self) -> "Params":

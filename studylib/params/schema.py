@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
@@ -13,12 +13,22 @@ Rate = Annotated[float, Field(gt=0, lt=1)]
 class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_switch_for_a_number(cls, value: Any, info: ValidationInfo) -> Any:
+        """pydantic reads true as 1."""
+        values = value if isinstance(value, list) else [value]
+        if cls.model_fields[info.field_name].annotation is not bool and any(isinstance(v, bool) for v in values):
+            raise ValueError("true and false are no numbers")
+        return value
+
 
 class HubSet(Section):
     """A dataset: `name` is a folder or file, or a dataset of the hub, whose `revision` is then a commit.
 
-    `level_column` names the column with the published difficulty level ("": there is none); `columns` maps the
-    columns that we expect to what the dataset calls them, where that differs.
+    `level_column` names the column with the published difficulty level, "" for none; None takes one with "difficulty"
+    in its name and levels from 1 to 5 in all rows, if there is one. `columns` maps the columns that we expect to what
+    the dataset calls them, where that differs.
     """
 
     name: str
@@ -30,15 +40,22 @@ class HubSet(Section):
 
 
 class Model(Section):
-    """`path` is a folder of the project or a hub name; `revision` is for the hub only."""
+    """`path` is a folder of the project or a hub name; `revision` is for the hub only.
+
+    Pictures are shown with at most `max_pixels`; a model whose own processor shows fewer keeps to these.
+    """
 
     path: str
     revision: str | None = None
     dtype: Literal["float32", "bfloat16"]
+    max_pixels: Count = 1280 * 28 * 28
 
 
 class Data(Section):
-    """Sizes are None where a hub dataset is taken whole; `validation` and `test` count per benchmark."""
+    """Sizes are None where a hub dataset is taken whole; `validation` and `test` count per benchmark.
+
+    `unreadable` is the share of a published dataset's rows that may be left out because they cannot be read.
+    """
 
     seed: int
     benchmarks: dict[str, HubSet | None]
@@ -50,6 +67,7 @@ class Data(Section):
     )  # share of the careful teacher's traces with a slip, masked in the loss
     validation: Count
     test: Count | None
+    unreadable: Share = 0.005
     hub: dict[Literal["queries", "validation", "rambling", "careful"], HubSet] = {}
 
     @property
@@ -228,6 +246,12 @@ class Merging(Section):
     methods: list[Literal["linear", "ties", "slerp"]] = Field(min_length=1)
     shares: list[Rate] = Field(min_length=1)
     density: float = Field(gt=0, le=1)
+
+    @model_validator(mode="after")
+    def _two_parents(self) -> "Merging":
+        if self.sft == self.rl:
+            raise ValueError(f"both parents, sft and rl, are {self.sft!r}: there is nothing to merge")
+        return self
 
 
 class Gate(Section):

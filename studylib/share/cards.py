@@ -39,25 +39,19 @@ def assemble(study: Study, arm: str, out: Path, owner: str) -> Path:
     for file in Path(study.model(arm)).iterdir():
         _link(file, folder / file.name)
     for manifest in history:
-        (folder / "training" / f"{manifest['name']}.json").write_text(json.dumps(_public(manifest), indent=1))
+        public = {key: value for key, value in manifest.items() if key != "files"}
+        (folder / "training" / f"{manifest['name']}.json").write_text(json.dumps(public, indent=1))
     (folder / "README.md").write_text(card(study, arm, f"{owner}/{name}", history))
     return folder
 
 
 def _link(source: Path, target: Path) -> None:
-    """The same file by another name; a copy where the disk cannot do that."""
+    """Weights by another name, a copy where the disk cannot do that. What one may edit is always a copy: an editor
+    that writes in place would change the run."""
     try:
-        os.link(source.resolve(), target)
+        (os.link if source.suffix == ".safetensors" else shutil.copy)(source.resolve(), target)
     except OSError:
         shutil.copy(source, target)
-
-
-def _public(manifest: dict[str, Any]) -> dict[str, Any]:
-    """A manifest without the paths of this machine."""
-    params = dict(manifest["params"])
-    if "data" in params:
-        params["data"] = {key: value for key, value in params["data"].items() if key != "local_files"}
-    return {**{key: value for key, value in manifest.items() if key != "files"}, "params": params}
 
 
 def card(study: Study, arm: str, repo: str, history: list[dict[str, Any]]) -> str:

@@ -20,14 +20,18 @@ def traces(work: Work, params: Params) -> None:
 
 
 def hub_questions(work: Work, params: Params) -> None:
-    """The questions of one split of published datasets, as `questions` leaves them."""
+    """The questions of one split of published datasets, as `questions` leaves them; unreadable rows are facts."""
     from studylib.data.hub import load_questions
 
-    save_rows(load_questions(params, work.stage.params["split"]), work.path)
+    rows, facts = load_questions(params, work.stage.params["split"])
+    save_rows(rows, work.path)
+    work.facts |= {"rows": len(rows), **facts}
 
 
 def hub_traces(work: Work, params: Params) -> None:
     """The published traces, s1 or s1.1 (paper 2.1)."""
     from studylib.data.hub import load_traces
 
-    save_rows(load_traces(params, work.stage.params["manner"]), work.path)
+    rows, facts = load_traces(params, work.stage.params["manner"])
+    save_rows(rows, work.path)
+    work.facts |= {"rows": len(rows), **facts}

@@ -8,20 +8,19 @@ from studylib.store.store import Run, Work
 
 def distill(work: Work, params: Params) -> None:
     """Eureka-Distill: the shortest correct response of each query becomes its trace (paper 2.1)."""
-    from datasets import Dataset, Features, Value
-
     from studylib.train.mixing import shortest_correct
 
     rows = load_rows(work.inputs["questions"])
     answers = _answers(work.inputs["responses"], work.inputs["grades"])
     asked = [answers[name] for name in rows["id"]]
-    kept = shortest_correct(rows, asked, asked)
+    kept = shortest_correct([{"place": place} for place in range(len(rows))], asked, asked)
     if not kept:
         raise StudyError(
             f"None of the {sum(map(len, asked))} responses of the careful SFT model is correct: there is "
             "nothing to distil; train it longer (sft.epochs of the arm sft_careful)."
         )
-    save_rows(Dataset.from_list(kept, features=Features({**rows.features, "trace": Value("string")})), work.path)
+    solved = rows.select([row["place"] for row in kept])
+    save_rows(solved.add_column("trace", [row["trace"] for row in kept]), work.path)
     work.facts |= {"queries": len(rows), "kept": len(kept)}
 
 

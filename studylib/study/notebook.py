@@ -38,6 +38,8 @@ class Study:
 
     def __init__(self, scale: str = "mini", seed: int = 1, overrides: dict[str, Any] | None = None):
         self.scale, self.seed, self.overrides = scale, seed, overrides or {}
+        if seed < 1:
+            raise StudyError(f"The seed is {seed}: seeds are whole numbers from 1.")
         self.reading = os.environ.get("STUDY_READ") == "1"
         self.params: Params = load_params(scale, self.overrides)
         self.plan = build_plan(self.params, seed)
@@ -164,7 +166,8 @@ class Study:
         if self.reading:
             from studylib.data import hub, mini
 
-            return (hub if self.params.data.published else mini).load_questions(self.params, split)
+            published = self.params.data.published
+            return hub.load_questions(self.params, split)[0] if published else mini.load_questions(self.params, split)
         return load_rows(self.get(f"questions.{split}"))
 
     def model(self, arm: str) -> Path | str:

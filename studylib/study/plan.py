@@ -5,11 +5,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from studylib.data.hub import local_files
+from studylib.data.hub import identity
 from studylib.engine.models import base_name
 from studylib.errors import StudyError
 from studylib.params.load import Params
-from studylib.params.schema import METHODS, ArmStage, Gate
+from studylib.params.schema import METHODS, ArmStage, Data, Gate
 from studylib.paths import ROOT
 from studylib.stages.kinds import KINDS
 from studylib.store.identity import Stage, file_hash
@@ -38,7 +38,8 @@ def build_plan(params: Params, seed: int) -> dict[str, Stage]:
     """
     builder = _Builder(params, seed)
     for split in ("train", "validation", "test"):
-        builder.add(f"questions.{split}", builder.source("questions"), {"split": split, "data": builder.data_asked})
+        asked = {"split": split, "data": data_of(params.data, split)}
+        builder.add(f"questions.{split}", builder.source("questions"), asked)
     for name in BASE_SETS:
         builder.base_set(name)
     builder.levels("levels", "base_a", "test")
@@ -54,16 +55,29 @@ def build_plan(params: Params, seed: int) -> dict[str, Stage]:
     return builder.plan
 
 
+def data_of(data: Data, name: str) -> dict[str, Any]:
+    """What a split's questions or a kind of traces rest on: the datasets that are read for them and how many rows are
+    taken. The mini world draws one split after another, so each rests on all sizes."""
+    if not data.published:
+        return data.model_dump()
+    if name == "test":
+        return {"seed": data.seed, "unreadable": data.unreadable, "test": data.test} | {
+            "sets": {benchmark: identity(spec) for benchmark, spec in data.benchmarks.items()}
+        }
+    apart = "validation" in data.hub
+    source = "queries" if name == "train" or (name == "validation" and not apart) else name
+    sizes = {"validation": ["validation"], "train": ["train"] if apart else ["train", "validation"]}
+    taken = {key: getattr(data, key) for key in ["seed", "unreadable", *sizes.get(name, ["text_traces"])]}
+    return taken | {"sets": {source: identity(data.hub.get(source))}}
+
+
 class _Builder:
     def __init__(self, params: Params, seed: int):
         self.params, self.seed = params, seed
         self.plan: dict[str, Stage] = {}
-        self.base = {"base": base_identity(params)}
+        self.base = {"base": base_identity(params), "max_pixels": params.model.max_pixels}
         self.engine = params.engine.model_dump()
         self.judge = {"judge": params.judge.model_dump(exclude={"base_url", "at_once"})} if params.judge else {}
-        self.data_asked = params.data.model_dump()
-        if params.data.published:
-            self.data_asked["local_files"] = local_files(params.data)
         self.unused = tuple(ENGINES[name] for name in ENGINES if name != params.engine.name)
         self.unused += () if params.judge else (JUDGE,)
         self.evaluation = params.sampling.model_dump(include={"temperature", "top_p", "top_k", "max_new_tokens"})
@@ -234,7 +248,7 @@ class _Builder:
             return self.plan[source]
         if source in ("rambling", "careful"):
             name = f"traces.{source}"
-            asked = {"manner": source, "data": self.data_asked}
+            asked = {"manner": source, "data": data_of(self.params.data, source)}
             return self.plan.get(name) or self.add(name, self.source("traces"), asked)
         return {"eureka": self.eureka, "eureka_no_easy": self.eureka_no_easy, "mixed": self.mixed}[source]()
 

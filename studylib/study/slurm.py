@@ -22,6 +22,7 @@ from studylib.study.workers import needed, reason_of
 
 ON_GPUS = {*TRAINED, "sample", "select", "divergence"}
 SECONDS = 10.0  # between two looks at the queue
+ATTEMPTS = 30
 
 
 def run(stages: list[Stage], params: Params, root: Path, command: Callable[[Stage], list[str]]) -> None:
@@ -84,11 +85,14 @@ def _submit(path: Path, before: list[str]) -> str:
 
 
 def _queue() -> dict[str, str]:
-    """Numbers of this user's jobs that wait or run, by name."""
-    told = subprocess.run(["squeue", "--me", "--noheader", "--format=%j %i"], capture_output=True, text=True)
-    if told.returncode:
-        raise StudyError(f"squeue fails: {told.stderr.strip()}")
-    return dict(line.split() for line in told.stdout.splitlines() if line.strip())
+    """Numbers of this user's jobs that wait or run, by name. A squeue that fails is asked again, up to ATTEMPTS times:
+    a busy controller now and then answers nobody."""
+    for _ in range(ATTEMPTS):
+        answer = subprocess.run(["squeue", "--me", "--noheader", "--format=%j %i"], capture_output=True, text=True)
+        if answer.returncode == 0:
+            return dict(line.rsplit(maxsplit=1) for line in answer.stdout.splitlines() if line.strip())
+        time.sleep(SECONDS)
+    raise StudyError(f"squeue fails ({answer.stderr.strip()}); what is queued goes on: start again to wait for them.")
 
 
 def _follow(todo: list[Stage], root: Path, folder: Path) -> None:

@@ -15,7 +15,7 @@ from peft import PeftModel
 from torch.nn.utils.rnn import pad_sequence
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
-from studylib.engine.prompts import render
+from studylib.engine.prompts import on_white, render
 from studylib.errors import StudyError
 
 CACHE_BYTES = 2**30  # image features kept in memory; beyond it they are computed again when asked for
@@ -77,7 +77,7 @@ class Prompts:
     def _process(self, indices: Sequence[int]):
         rows = [self.rows[i] for i in indices]
         texts = [render(self.processor, row, self.instruct) for row in rows]
-        images = [picture.convert("RGB") for row in rows for picture in row["images"]]
+        images = [on_white(picture) for row in rows for picture in row["images"]]
         return self.processor(text=texts, images=images or None, padding=False)
 
     def _encode(self, indices: Sequence[int]) -> None:

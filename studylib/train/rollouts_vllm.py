@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from studylib.engine.models import load_processor, never_sampled
-from studylib.engine.prompts import PROMPT_TOKENS
+from studylib.engine.prompts import on_white
 from studylib.engine.vllm import check_prompt
 from studylib.params.load import Params
 from studylib.params.schema import Rl
@@ -37,7 +37,7 @@ def engine_arguments(params: Params, stage: Stage) -> dict[str, Any]:
     _settle_engine()
     return told | {
         "vllm_gpu_memory_utilization": launch.engine_memory,
-        "vllm_max_model_length": PROMPT_TOKENS + config.max_new_tokens,
+        "vllm_max_model_length": params.model.max_pixels // 28**2 + 320 + config.max_new_tokens,
         "vllm_enable_sleep_mode": torch.cuda.is_available(),  # its memory is the trainer's while it updates
     }
 
@@ -75,7 +75,7 @@ def engine_rollouts(trainer, rows: Sequence[int]) -> list[list[int]]:
         trainer._last_loaded_step = trainer.state.global_step
     each = trainer.num_generations
     prompts = [trainer._prompt(i).ids.tolist() for i in rows]
-    pictures = [[image.convert("RGB") for image in trainer.rows[i]["images"]] or None for i in rows]
+    pictures = [[on_white(image) for image in trainer.rows[i]["images"]] or None for i in rows]
     image_token = trainer.processing_class.image_token_id
     served = trainer.args.vllm_mode == "server"
     asked = prompts if served else [folded(ids, image_token) for ids in prompts]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 from studylib.analysis.printed import MIRRORED
 from studylib.data.mini import load_traces, mini_rows
 from studylib.params.load import Params
+from studylib.world.tasks import with_choices
 
 LEVEL_COLUMN = "difficulty"
 
@@ -48,7 +48,7 @@ def _picture(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _stem(row: dict[str, Any]) -> str:
-    return re.split(r"\n\(A\) ", row["question"])[0]
+    return row["question"].removesuffix(with_choices("", row["choices"]))
 
 
 def _mathvision(number: int, row: dict[str, Any]) -> dict[str, Any]:
