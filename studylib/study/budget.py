@@ -51,7 +51,8 @@ SECTIONS = {"sft": "sft"} | dict.fromkeys(RL_KINDS, "rl")  # of the params, by k
 @dataclass(frozen=True)
 class Cost:
     """One stage: bytes a GPU (`state` of training, `work` of a pass, the `engine`, the most at once), host bytes a
-    node, tokens, seconds, the GPUs that it holds, bytes on disk; full-length answers at once in the engine, of how many.
+    node, tokens, seconds, the GPUs that it holds, bytes on disk; answers at once in the engine, of full length and of the
+    usual one, of how many.
     """
 
     state: float = 0
@@ -63,7 +64,8 @@ class Cost:
     seconds: float = 0
     gpus: int = 0
     disk: float = 0
-    held: int = 0
+    whole: int = 0
+    usual: int = 0
     wanted: int = 0
 
     @property
@@ -82,8 +84,9 @@ def report(params: Params, plan: dict[str, Stage]) -> Iterator[str]:
         sizes = (each.state, each.work, each.engine, each.peak, each.host, each.disk)
         shown = "".join(f"{size / GIB:9.1f}" if size else " " * 9 for size in sizes)
         times = f"{each.tokens / 1e6:9,.1f}{each.seconds / 3600:9,.1f}{each.gpu_hours:9,.1f}"
-        few = f"  {each.held} of {each.wanted} answers at once at full length" if each.held < each.wanted else ""
-        yield f"{name:28}{shown}{times}{few}"
+        few = f"  {each.usual} of {each.wanted} answers at once" if each.usual < each.wanted else ""
+        if each.seconds or each.disk:
+            yield f"{name:28}{shown}{times}{few}"
     every = costs.values()
     disk = sum(each.disk for each in every) + 2 * reckoner.arch.parameters
     answers = sum(reckoner.answers(node) for node in plan.values() if node.kind in ("sample", "select"))
@@ -127,7 +130,7 @@ def _problem(params: Params, node: Stage | None, each: Cost) -> str | None:
     """Why a stage cannot run on the hardware of these params, with the way out; None if it can."""
     hardware, section = params.hardware, SECTIONS.get(node.kind) if node else None
     asked = node.params[section] if section else {}
-    if each.wanted and not each.held:
+    if each.wanted and not each.whole:
         way = "raise launch.engine_memory" if section else "take larger ones, or lower sampling.max_new_tokens"
         return f"an engine with {each.engine / GIB:.0f} GiB of a GPU has no room for one whole answer: {way}"
     if each.peak > USABLE * hardware.memory_gib * GIB:
@@ -189,7 +192,8 @@ class Reckoner:
             seconds=rounds * seconds,
             gpus=gpus,
             disk=4 * tokens,
-            held=self.held(engine, wanted, self.prompt + asked["max_new_tokens"]),
+            whole=self.held(engine, wanted, self.prompt + asked["max_new_tokens"]),
+            usual=self.held(engine, wanted, PROMPT + length(node)),
             wanted=wanted,
         )
 
@@ -245,7 +249,8 @@ class Reckoner:
             seconds=START + asked["steps"] * step,
             gpus=self.gpus,
             disk=self.saved(asked, checkpoints(node)),
-            held=self.held(engine, wanted, prompt + answer),
+            whole=self.held(engine, wanted, prompt + answer),
+            usual=self.held(engine, wanted, PROMPT + said),
             wanted=wanted,
         )
 
