@@ -62,7 +62,7 @@ plan: $(READY)  ## every stage and what it needs
 levels: $(READY)  ## difficulty levels anew from the base's own samples, published ones or not
 	@$(STUDYLIB) stage levels $(OF)
 
-export: $(READY)  ## results as VLMEvalKit and lm-evaluation-harness write them, in runs/SCALE/export (ARM="rl base": these)
+export: $(READY)  ## results as VLMEvalKit, lm-evaluation-harness and Inspect write them, in runs/SCALE/export (ARM="rl base": these)
 	@$(STUDYLIB) export $(ARM) $(OF)
 
 publish: $(READY)  ## weights, card and manifests of ARM="rl ..." for OWNER on the hub; sends nothing without PUSH=1

@@ -154,7 +154,7 @@ def export(
     scale: Scale = "mini",
     seed: Seed = 1,
 ) -> None:
-    """Write test results in the shapes of VLMEvalKit and lm-evaluation-harness, into runs/SCALE/export."""
+    """Write test results in the shapes of VLMEvalKit, lm-evaluation-harness and Inspect, into runs/SCALE/export."""
     from studylib.share.export import export as write
 
     study = _study(scale, seed)
