@@ -6,6 +6,10 @@ import random
 
 import pytest
 
+from studylib.store.machine import hide_gpus
+
+hide_gpus()  # what is tested is what CPUs do, on a machine with GPUs too
+
 WORDS = (
     "what is the sum of red blue green digits row first next then finally wait let me check so that gives "
     "answer please reason step by within tags and put your final none circle square triangle bar table how many"
@@ -37,6 +41,23 @@ def tiny_base(tmp_path_factory):
     path = tmp_path_factory.mktemp("tiny") / "base"
     model.save_pretrained(path)
     build_processor(tokenizer).save_pretrained(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def untied_base(tiny_base, tmp_path_factory):
+    """The tiny model with an output head of its own, as Qwen2.5-VL-7B has."""
+    import torch
+
+    from studylib.engine.models import load_model, load_processor
+
+    model = load_model(tiny_base)
+    model.config.tie_word_embeddings = model.config.text_config.tie_word_embeddings = False
+    draw = torch.Generator().manual_seed(1)
+    model.lm_head.weight = torch.nn.Parameter(0.05 * torch.randn(model.lm_head.weight.shape, generator=draw))
+    path = tmp_path_factory.mktemp("untied") / "base"
+    model.save_pretrained(path)
+    load_processor(tiny_base).save_pretrained(path)
     return path
 
 

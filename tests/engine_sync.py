@@ -1,15 +1,17 @@
 """GRPO with vLLM beside the trainer, and whether the engine has its weights: run by tests/test_weight_sync.py.
 
 vLLM reads its settings when imported, so this is a process of its own. Writes to OUT the distance between the engine's
-log-probabilities and the trainer's, before any step, after steps without a sync, and after one.
+log-probabilities and the trainer's, before any step, after steps without a sync, and after one. KIND is full, lora or
+progressive.
 """
 
 import json
 import sys
+from functools import partial
 from pathlib import Path
 
 
-def main(base: str, out: str) -> None:
+def main(base: str, out: str, kind: str) -> None:
     from studylib.engine.models import mend_torchvision
 
     mend_torchvision()
@@ -18,12 +20,14 @@ def main(base: str, out: str) -> None:
     from training import build_rows
 
     from studylib.cluster.process import arguments
-    from studylib.engine.models import freeze_vision, load_model, load_processor, never_sampled
+    from studylib.engine.models import add_lora, freeze_vision, load_model, load_processor, never_sampled
     from studylib.engine.prompts import encode, on_white
     from studylib.params.load import load_params
+    from studylib.params.schema import Lora
     from studylib.store.identity import Stage
     from studylib.train import grpo
     from studylib.train.encode import Prompts
+    from studylib.train.progressive import ProgressiveTrainer
     from studylib.train.rollouts import prompt_order
     from studylib.train.rollouts_vllm import folded
 
@@ -44,9 +48,16 @@ def main(base: str, out: str) -> None:
     grpo.accuracy = lambda row, response, reason: float("e" in response)  # a random base answers nothing right
     model, processor, rows = load_model(base), load_processor(base), build_rows(8)
     freeze_vision(model)
+    build = grpo.RolloutTrainer
+    if kind == "lora":
+        model = add_lora(model, Lora(r=4, alpha=8))
+    if kind == "progressive":  # prefixes longer than any prompt
+        longer = {"pass_rate": 0.0, "trace": f"<think> {'1+1= 2. ' * 150}</think> \\boxed{{2}}"}
+        rows = [{**row, **longer} for row in rows]
+        build = partial(ProgressiveTrainer, steps=2, until=0.6, weight=0.2)
     suppressed = never_sampled(processor)
     config = CONFIG.model_copy(update={"steps": 2})
-    trainer = grpo.RolloutTrainer(
+    trainer = build(
         model=model,
         args=grpo.rl_arguments(config, Path(out), 0, told["launched"]),
         processing_class=processor,
@@ -89,6 +100,7 @@ def main(base: str, out: str) -> None:
     trainer.vllm_generation.sync_weights()
     found["after training, synced"] = distance()
     found["steps"] = trainer.state.global_step
+    found["gaps"] = [line["engine_gap"] for line in trainer.state.log_history if "engine_gap" in line]
     Path(out, "told.json").write_text(json.dumps(found))
 
 

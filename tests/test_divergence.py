@@ -76,3 +76,31 @@ def test_kl_is_that_of_the_whole_distribution_at_each_place(models):
 def test_rows_without_a_completion_are_refused(models):
     with pytest.raises(StudyError, match="2 rows and 1 completions"):
         token_kl(models[0], models[1], ROWS, TEXTS[:1])
+
+
+def test_rows_are_shared_over_the_gpus_and_come_back_in_their_order(models, monkeypatch):
+    """Two processes, each told of a GPU of its own; where there is none they reckon on the CPU."""
+    alone = token_kl(models[0], models[1], ROWS * 2, [*TEXTS, "short", TEXTS[0] * 3])
+    monkeypatch.setattr("studylib.engine.token_kl.visible_gpus", lambda: ["0", "1"])
+    shared = token_kl(models[0], models[1], ROWS * 2, [*TEXTS, "short", TEXTS[0] * 3])
+    assert shared["token"].tolist() == alone["token"].tolist()
+    assert shared["response"].tolist() == alone["response"].tolist()
+    np.testing.assert_allclose(shared["kl"], alone["kl"], rtol=1e-2 if torch.cuda.is_available() else 1e-3, atol=1e-5)
+
+
+def test_models_and_prompts_are_on_the_gpu_in_bfloat16_where_there_is_one(models, monkeypatch):
+    """The device is a stand-in that counts what is moved to it: torch's own "meta", with nothing to reckon on it."""
+    seen = []
+
+    def kl(model, reference, inputs, width):
+        seen.extend((network.device.type, network.dtype) for network in (model, reference))
+        return np.zeros((len(inputs["input_ids"]), width))
+
+    real = torch.nn.Module.to
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.nn.Module, "to", lambda self, device: real(self, {"cuda": "meta"}[device]))
+    monkeypatch.setattr("studylib.engine.token_kl._kl", kl)
+    from studylib.engine.token_kl import _scored
+
+    _scored(models[0], models[1], ROWS, TEXTS, [0, 1], 32)
+    assert seen == [("meta", torch.bfloat16)] * 2

@@ -11,7 +11,6 @@ from synthetic import arm_scores, question_rows, training_log
 
 from studylib.analysis import difficulty, divergence, length, style
 from studylib.analysis.printed import paper_name, published, published_gains
-from studylib.errors import StudyError
 from studylib.figures import difficulty as by_level
 from studylib.figures import display, palette, samples, tables, training
 from studylib.figures import length as by_length
@@ -157,8 +156,6 @@ def test_table_puts_each_arm_above_the_papers_row(study):
     assert len(tables.plain(table).data) < 4000
     alone = tables.beside_paper(study["accuracy"], published("headline"), {"rl": None}, STAMP)
     assert [index[0] for index in alone.index] == ["RL"]
-    with pytest.raises(StudyError, match="'merging'"):
-        tables.beside_paper(study["accuracy"], published("headline"), {"merging": "Model Merging"}, STAMP)
 
 
 def test_at_the_papers_scale_its_benchmarks_stand_beside_themselves(study):

@@ -74,7 +74,28 @@ def test_the_same_content_is_asked_once(endpoint, tmp_path):
     assert len(endpoint.asked) == 2
 
 
-@pytest.mark.parametrize("reply", ["I think it is right.", '{"verdict": "maybe"}', "{", ""])
+@pytest.mark.parametrize(
+    ("reply", "expected"),
+    [
+        (r'{"extracted": "\\frac{1}{2}", "verdict": "correct"}', (r"\frac{1}{2}", "correct")),
+        (r'{"extracted": "{1, 2}", "verdict": "wrong"}', ("{1, 2}", "wrong")),
+        (r'{"extracted": "\pi", "verdict": "correct"}', (r"\pi", "correct")),
+        (r'{"extracted": "\frac{1}{2}", "verdict": "correct"}', (r"\frac{1}{2}", "correct")),
+        (r'{"extracted": "\\{1\\}", "verdict": "Wrong"} and then {"a": 1}', (r"\{1\}", "wrong")),
+        (r'Is it {"extracted": "4", "verdict": "wrong"}? No: {"extracted": "\\boxed{5}", "verdict": "correct"}',
+         (r"\boxed{5}", "correct")),
+        ('```json\n{"verdict": "none", "extracted": null}\n```', (None, "unparsed")),
+    ],
+)  # fmt: skip
+def test_a_reply_is_read_as_json_whatever_its_strings_hold(endpoint, tmp_path, reply, expected):
+    endpoint.replies = [reply]
+    assert judged(endpoint, tmp_path, [ROW])[0][:2] == expected
+    assert endpoint.asked[0][1]["max_tokens"] > 0
+
+
+@pytest.mark.parametrize(
+    "reply", ["I think it is right.", '{"a": 1}', '{"verdict": ["correct"]}', '{"verdict": "maybe"}', "{", ""]
+)
 def test_a_reply_that_cannot_be_read_decides_nothing(endpoint, tmp_path, reply):
     endpoint.replies = [reply]
     assert judged(endpoint, tmp_path, [ROW])[0] == (None, "unparsed", "judge")

@@ -1,19 +1,21 @@
 import json
+from types import SimpleNamespace
 
 import pytest
 import torch
-from training import Killed, build_rows, kill_after, same, weights
+from training import OUTCOMES, Killed, build_rows, kill_after, same, weights
 
 from studylib.engine.models import add_lora, freeze_vision, load_model, load_processor, never_sampled
 from studylib.engine.prompts import encode
 from studylib.errors import StudyError
 from studylib.params.schema import Lora, Rl
-from studylib.train import grpo
+from studylib.train import grpo, objective
 from studylib.train.encode import Prompts
 from studylib.train.grpo import RolloutTrainer, rl_arguments, train_grpo
 from studylib.train.mixing import shortest_correct
 from studylib.train.rewards import reward, well_formed
 from studylib.train.rollouts import prompt_order
+from studylib.train.rollouts_vllm import engine_rollouts
 
 CONFIG = Rl(
     lr=1e-3,
@@ -41,7 +43,7 @@ def rows():
 @pytest.fixture
 def lenient(monkeypatch):
     """A random base answers nothing right: reward a short word so that groups differ."""
-    monkeypatch.setattr(grpo, "accuracy", lambda row, response, reason: float("e" in response))
+    monkeypatch.setattr(grpo, "outcome", lambda row, response, reason: OUTCOMES["e" in response])
 
 
 def trainer_of(tiny_base, rows, folder, lora=None, **changes) -> RolloutTrainer:
@@ -80,11 +82,10 @@ def plain_logps(model, processor, row, said: torch.Tensor) -> torch.Tensor:
 def test_advantage_is_the_reward_against_its_groups_mean_and_deviation(tiny_base, rows, tmp_path, monkeypatch):
     # Row 0: rewards 1, 1, 0, 0; row 3: all alike.
     told = {0: iter([1.0, 1.0, 0.0, 0.0]), 3: iter([1.0] * 4)}
-    monkeypatch.setattr(grpo, "accuracy", lambda row, *_: next(told[rows.index(row)]))
+    monkeypatch.setattr(grpo, "outcome", lambda row, *_: OUTCOMES[bool(next(told[rows.index(row)]))])
     batch = generated(trainer_of(tiny_base, rows, tmp_path), [0, 3])
-    deviation = 0.9 * torch.tensor([1.0, 1.0, 0.0, 0.0]).std()  # of the sample, as in TRL
-    expected = 0.45 / (deviation + 1e-4)
-    torch.testing.assert_close(batch["advantages"], expected * torch.tensor([1, 1, -1, -1, 0, 0, 0, 0.0]))
+    rewards = 0.9 * torch.tensor([1.0, 1, 0, 0, 1, 1, 1, 1])
+    torch.testing.assert_close(batch["advantages"], objective.advantages(rewards, 4))
 
 
 def test_loss_is_the_papers_objective_on_a_fixed_batch(tiny_base, rows, tmp_path, lenient):
@@ -95,19 +96,19 @@ def test_loss_is_the_papers_objective_on_a_fixed_batch(tiny_base, rows, tmp_path
     batch["old_per_token_logps"] = batch["old_per_token_logps"] + 0.4 * noise  # so that clipping is at work
     batch["ref_per_token_logps"] = batch["ref_per_token_logps"] - 0.3 * noise.flip(0)
     batch["advantages"] = torch.linspace(-1.5, 1.5, 16)
-    expected = []
-    for k, row in enumerate(batch["row"].tolist()):
-        said = batch["completion_ids"][k][batch["completion_mask"][k].bool()]
-        new = plain_logps(trainer.model, trainer.processing_class, rows[row], said)
-        old, ref = (batch[f"{name}_per_token_logps"][k, : len(said)] for name in ("old", "ref"))
-        ratio, advantage = (new - old).exp(), batch["advantages"][k]
-        gain = torch.minimum(ratio * advantage, ratio.clamp(0.8, 1.2) * advantage)
-        kl = (ref - new).exp() - (ref - new) - 1
-        expected.append((gain - 0.3 * kl).mean())
+    answers = [ids[mask.bool()] for ids, mask in zip(batch["completion_ids"], batch["completion_mask"], strict=True)]
+    new = [
+        plain_logps(trainer.model, trainer.processing_class, rows[row], ids)
+        for row, ids in zip(batch["row"].tolist(), answers, strict=True)
+    ]
+    new = torch.nn.utils.rnn.pad_sequence(new, batch_first=True)
+    old, ref = (batch[f"{name}_per_token_logps"] for name in ("old", "ref"))
+    mask, advantage = batch["completion_mask"], batch["advantages"]
+    expected = objective.grpo_loss(new, old, ref, advantage, mask, epsilon=0.2, beta=0.3)
     loss = trainer.compute_loss(trainer.model, batch)
-    torch.testing.assert_close(loss, -torch.stack(expected).mean(), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(loss, expected, rtol=1e-4, atol=1e-5)
     gradient = torch.autograd.grad(loss, trainer.model.lm_head.weight, retain_graph=True)[0]
-    reference = torch.autograd.grad(-torch.stack(expected).mean(), trainer.model.lm_head.weight)[0]
+    reference = torch.autograd.grad(expected, trainer.model.lm_head.weight)[0]
     torch.testing.assert_close(gradient, reference, rtol=1e-3, atol=1e-5)
     assert trainer._metrics["train"]["clip_ratio/region_mean"][0] > 0.2
 
@@ -183,6 +184,47 @@ def test_a_killed_run_ends_with_the_weights_of_an_uninterrupted_one(
     assert [json.loads(a)["reward"] for a in logs[0]] == [json.loads(b)["reward"] for b in logs[1]]
 
 
+def test_the_gap_between_the_engine_and_the_trainer_is_logged(tiny_base, rows, tmp_path, lenient):
+    trainer = trainer_of(tiny_base, rows, tmp_path)
+    plain = trainer.rollouts
+
+    def engine(trainer, chosen):
+        said = plain(trainer, chosen)
+        trainer.engine_logps = [[-2.0] * len(ids) for ids in said]
+        return said
+
+    trainer.rollouts = engine
+    batch = generated(trainer, [0, 3])
+    far = (batch["old_per_token_logps"] + 2)[batch["completion_mask"].bool()].abs()
+    assert trainer._metrics["train"]["engine_gap"] == [pytest.approx(float(far.mean()), rel=1e-5)]
+    assert trainer._metrics["train"]["engine_gap_max"] == [pytest.approx(float(far.max()), rel=1e-5)]
+
+
+def test_an_engine_gets_base_and_adapters_added_aside_and_the_base_is_never_rounded(tiny_base):
+    model = add_lora(load_model(tiny_base, "bfloat16"), Lora(r=4, alpha=8))
+    parameters = dict(model.named_parameters())
+    for name, parameter in parameters.items():
+        if "lora_" in name:
+            assert parameter.dtype == torch.float32  # what is trained
+            torch.nn.init.normal_(parameter, std=0.02)
+    before = {name: parameter.clone() for name, parameter in parameters.items()}
+    handed = []
+    generation = SimpleNamespace(_iter_named_params=None, generate=lambda **asked: ([[1]], [[2]], [[[-1.0]]], None))
+    generation.sync_weights = lambda: handed.append(dict(generation._iter_named_params()))
+    trainer = SimpleNamespace(
+        state=SimpleNamespace(global_step=1), _last_loaded_step=0, num_generations=1, is_fsdp_enabled=False, rows=[],
+        accelerator=SimpleNamespace(unwrap_model=lambda model: model), model=model, vllm_generation=generation,
+        processing_class=SimpleNamespace(image_token_id=0), args=SimpleNamespace(vllm_mode="colocate"),
+    )  # fmt: skip
+    engine_rollouts(trainer, [])
+    assert all(torch.equal(before[name], parameter) for name, parameter in model.named_parameters())
+    name = "model.language_model.layers.0.mlp.down_proj"
+    module = model.get_base_model().get_submodule(name)
+    expected = module.base_layer.weight.float() + module.get_delta_weight("default")
+    assert torch.equal(handed[0][f"{name}.weight"], expected.bfloat16())
+    assert handed[0].keys() == dict(load_model(tiny_base).named_parameters()).keys()
+
+
 def test_lora_keeps_the_base_as_reference(tiny_base, rows, tmp_path, lenient):
     trainer = trainer_of(tiny_base, rows, tmp_path, lora=Lora(r=4, alpha=8))
     with torch.no_grad():
@@ -217,7 +259,14 @@ def test_every_pass_asks_each_prompt_once_in_an_order_of_its_own():
     ("response", "value"),
     [
         (r"<think> 1+1= 2. </think> \boxed{2}", 1),
-        (r"<think></think> So the answer is \boxed{\frac{1}{2}}.", 1),
+        (r"<think> halve it </think> So the answer is \boxed{\frac{1}{2}}.", 1),
+        (r"<think> 2 </think> \boxed {2}", 1),
+        (r"<think> 2 </think> \fbox{2}", 1),
+        (r"<think> I shall use \boxed{}. 2 </think> \boxed{2}", 0),
+        (r"<think></think> \boxed{2}", 0),
+        (r"<think> </think>\boxed{}", 0),
+        (r"<think> 2 </think> \boxed{}", 0),
+        (r"<think> 2 </think> \boxed{\text{ }}", 0),
         (r"\boxed{2}", 0),
         (r"<think> \boxed{2} </think> \boxed{2}", 0),
         (r"<think> 2 </think> \boxed{2} \boxed{2}", 0),

@@ -76,7 +76,7 @@ def test_an_edit_makes_its_own_stages_anew(edited, file, old, new, kinds):
     ("file", "old", "new"),
     [
         ("grading/judge.py", "TRIES = ", "TRIES = 1 + "),  # no judge is named at mini
-        ("engine/vllm.py", "def generate_in_child(", "def generate_in_child(*more, "),  # nor vLLM
+        ("engine/vllm.py", "def answers_as_finished(", "def answers_as_finished(*more, "),  # nor vLLM
         ("engine/models.py", "raise StudyError(", 'raise StudyError("Said otherwise: "'),
         ("engine/decode.py", "\ndef decode(", "\n# A comment.\ndef decode("),
         ("grading/__init__.py", "jobs: int = 1) -> Iterator[Grade]:", "jobs: float = 1):"),

@@ -3,7 +3,7 @@ import json
 import pytest
 import torch
 from test_grpo import CONFIG, generated, plain_logps
-from training import build_rows, same, weights
+from training import OUTCOMES, build_rows, same, weights
 
 from studylib.engine.models import freeze_vision, load_model, load_processor, never_sampled
 from studylib.train import grpo
@@ -26,7 +26,9 @@ def some_fail(monkeypatch, rows):
     """Rows 0 and 3 fail in every rollout; of the others a rollout is right if its text holds an e."""
     failed = [rows[i]["id"] for i in FAILED]
     monkeypatch.setattr(
-        grpo, "accuracy", lambda row, response, reason: float("e" in response and row["id"] not in failed)
+        grpo,
+        "outcome",
+        lambda row, response, reason: OUTCOMES["e" in response and row["id"] not in failed],
     )
 
 
@@ -71,7 +73,7 @@ def test_weight_zero_is_grpo_with_the_failed_groups_masked_and_the_same_denomina
 
 
 def test_all_failed_with_weight_one_is_sft(tiny_base, rows, tmp_path, monkeypatch):
-    monkeypatch.setattr(grpo, "accuracy", lambda *_: 0.0)
+    monkeypatch.setattr(grpo, "outcome", lambda *_: "wrong")
     ours = trainer_of(InterleavedTrainer, tiny_base, rows, tmp_path, weight=1.0)
     batch = generated(ours, [0, 1])  # two questions, an optimizer step's worth
     loss = ours.compute_loss(ours.model, batch)
@@ -88,23 +90,23 @@ def test_all_failed_with_weight_one_is_sft(tiny_base, rows, tmp_path, monkeypatc
 
 
 def test_a_masked_part_of_a_demonstration_is_not_learnt(tiny_base, rows, tmp_path, monkeypatch):
-    monkeypatch.setattr(grpo, "accuracy", lambda *_: 0.0)
+    monkeypatch.setattr(grpo, "outcome", lambda *_: "wrong")
     slips = [{**row, "masked": [[8, 20]]} for row in rows]
     ours = trainer_of(InterleavedTrainer, tiny_base, slips, tmp_path, weight=1.0)
     loss = ours.compute_loss(ours.model, generated(ours, [0, 1]))
     model, expected = load_model(tiny_base), []
     for i in (0, 1):
         ids, counts = ours.targets[i]
-        assert sum(counts) < len(counts)
-        told = plain_logps(model, ours.processing_class, rows[i], torch.tensor(ids))
-        expected.append(-told[torch.tensor(counts)].mean())
+        assert counts.sum() < len(counts)
+        told = plain_logps(model, ours.processing_class, rows[i], ids)
+        expected.append(-told[counts].mean())
     torch.testing.assert_close(loss, torch.stack(expected).mean(), rtol=1e-4, atol=1e-5)
 
 
 def test_a_question_that_fails_in_accuracy_is_taught_even_if_its_format_earned_something(
     tiny_base, rows, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(grpo, "accuracy", lambda *_: 0.0)
+    monkeypatch.setattr(grpo, "outcome", lambda *_: "wrong")
     monkeypatch.setattr(grpo, "well_formed", lambda response: float("e" in response))
     ours = trainer_of(InterleavedTrainer, tiny_base, rows, tmp_path, weight=1.0)
     batch = generated(ours, [1, 2])
@@ -136,6 +138,19 @@ def test_the_demonstrations_count_among_the_tokens_trained_on(tiny_base, rows, t
     assert ours._metrics["train"]["num_tokens"] == [ours.state.num_input_tokens_seen]
 
 
+def test_the_dose_of_a_step_is_logged_with_the_norm_of_either_gradient(tiny_base, rows, tmp_path, some_fail):
+    ours = trainer_of(InterleavedTrainer, tiny_base, rows, tmp_path, weight=0.5)
+    batch = generated(ours, [0, 1])
+    loss = ours.compute_loss(ours.model, batch)
+    metrics = ours._metrics["train"]
+    assert metrics["demonstrations"] == [1] and metrics["demonstration_tokens"] == [len(ours.targets[0].ids)]
+    rows_, prompts, wanted = [0], [ours.prompts[0]], [ours.targets[0]]
+    taught = gradient(0.5 * ours.demonstration_loss(ours.model, rows_, prompts, wanted), ours.model)
+    assert metrics["sft_gradient"] == [pytest.approx(float(taught.norm()), rel=1e-4)]
+    rest = gradient(loss, ours.model) - taught
+    assert metrics["rl_gradient"] == [pytest.approx(float(rest.norm()), rel=1e-3)] and rest.norm() > 1e-4
+
+
 def test_each_question_gets_its_loss():
     accuracies, told = torch.tensor([0.0, 0.0, 0.0, 1.0, 0.0, 0.0]), torch.tensor([True, True, False])
     taught, reinforced = losses(accuracies, 2, told)
@@ -160,4 +175,6 @@ def test_a_run_logs_which_share_was_taught(tiny_base, rows, tmp_path, some_fail)
     log = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert [line["taught"] for line in log] == [0.25, 0.25]
     assert [line["reinforced"] for line in log] == [0.75, 0.75] and log[1]["sft_loss"] < log[0]["sft_loss"]
+    assert [line["demonstrations"] for line in log] == [2, 2]
+    assert [name in log[0] for name in ("sft_gradient", "rl_gradient")] == [True, True] and "sft_gradient" not in log[1]
     assert not same(weights(tiny_base), weights(tmp_path / "step-2"))

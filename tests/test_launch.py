@@ -52,7 +52,7 @@ def data(tmp_path_factory):
 def stage_of(data, folder, kind, said=None, **changes):
     """A training stage at work, as the schedule makes it, and its params."""
     sizes = {f"{section}.{key}": value for section, told in SIZES.items() for key, value in told.items()}
-    params = load_params("smoke", {"hardware": HARDWARE, "launch": LAUNCH, **sizes, **changes})
+    params = load_params("smoke", {"hardware": {**HARDWARE}, "launch": {**LAUNCH}, **sizes, **changes})
     sections = {name: getattr(params, name).model_dump() for name in METHODS[kind]}
     folder.mkdir(exist_ok=True)
     say = print if said is None else said.append
@@ -61,6 +61,7 @@ def stage_of(data, folder, kind, said=None, **changes):
     return work, params
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["sft", "grpo", "interleaved"])
 def test_two_processes_train_as_one_does(data, tmp_path, kind):
     one, params = stage_of(data, tmp_path / "one", kind)
@@ -81,11 +82,11 @@ def test_two_processes_train_as_one_does(data, tmp_path, kind):
     assert not (two.path / "resume").exists()
 
 
-def test_a_killed_process_fails_the_stage_within_a_minute_and_a_restart_resumes(data, tmp_path):
+@pytest.mark.slow
+def test_a_killed_process_fails_the_stage_and_a_restart_resumes(data, tmp_path):
     said: list[str] = []
     sizes = {"sft.epochs": 40, "sft.batch_size": 4}
     work, params = stage_of(data, tmp_path / "run", "sft", said, **sizes)
-    killed: list[float] = []
 
     def kill() -> None:
         while not list(work.path.glob("resume/checkpoint-*/trainer_state.json")):
@@ -97,12 +98,10 @@ def test_a_killed_process_fails_the_stage_within_a_minute_and_a_restart_resumes(
             if "studylib.cluster.process" in p.cmdline() and "accelerate.commands.launch" not in p.cmdline()
         ]
         trained[-1].send_signal(signal.SIGKILL)
-        killed.append(time.monotonic())
 
     threading.Thread(target=kill, daemon=True).start()
     with pytest.raises(StudyError, match="was ended by SIGKILL.*start again"):
         launch.launch(work, params)
-    assert time.monotonic() - killed[0] < 60
     again, params = stage_of(data, tmp_path / "run", "sft", said, **sizes)
     launch.launch(again, params)
     assert again.facts["checkpoints"][-1] == "epoch-40"
@@ -110,6 +109,15 @@ def test_a_killed_process_fails_the_stage_within_a_minute_and_a_restart_resumes(
     assert steps == sorted(set(steps)) and steps[-1] == 80
 
 
+def test_one_gpu_is_trained_on_without_a_second_copy_of_the_gradients(data, tmp_path):
+    """DistributedDataParallel holds them in buckets of its own."""
+    work, params = stage_of(data, tmp_path, "sft", **{"hardware.gpus": 1, "launch.sharding": "none"})
+    assert launch.configuration(params, work.stage)["distributed_type"] == "NO"
+    work, params = stage_of(data, tmp_path, "sft", **{"launch.sharding": "none"})
+    assert launch.configuration(params, work.stage)["distributed_type"] == "MULTI_GPU"
+
+
+@pytest.mark.slow
 def test_the_main_process_clears_away_nothing_that_another_still_reads(tmp_path):
     """tests/ended_together.py: the other process is the slower one, as it was once in forty trainings."""
     (tmp_path / "resume").mkdir()
@@ -125,19 +133,38 @@ def test_the_reason_of_a_failed_training_is_the_first_error_and_not_the_ruler_be
     assert "stopped: no word;" in launch.reason("", "rl.s1", tmp_path / "log")
 
 
-def torchrun(script: str, *words: str) -> subprocess.CompletedProcess:
-    """A script of these tests in two processes."""
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--rdzv-backend=c10d"]
+def torchrun(script: str, *words: str, processes: int = 2) -> subprocess.CompletedProcess:
+    """A script of these tests in several processes."""
+    command = [sys.executable, "-m", "torch.distributed.run", f"--nproc-per-node={processes}", "--rdzv-backend=c10d"]
     command += ["--rdzv-endpoint=localhost:0", str(TESTS / script), *words]
     paths = os.pathsep.join([str(TESTS.parent), str(TESTS)])
     return subprocess.run(command, env={**os.environ, "PYTHONPATH": paths}, capture_output=True, text=True)
 
 
-@pytest.mark.parametrize("head", ["light", "fused"])
-def test_a_sharded_model_takes_the_step_of_a_whole_one_and_is_published_whole(tiny_base, tmp_path, head):
+@pytest.mark.parametrize(
+    ("base", "head", "processes"),
+    [
+        ("tiny_base", "light", 2),
+        ("tiny_base", "fused", 2),
+        ("untied_base", "fused", 2),
+        pytest.param("untied_base", "fused", 4, marks=pytest.mark.slow),
+    ],
+)
+def test_a_sharded_model_takes_the_step_of_a_whole_one_and_is_published_whole(request, tmp_path, base, head, processes):
     """The paper's FSDP2 wrapping under gloo, with either scoring head, full and with LoRA (tests/sharded.py)."""
-    done = torchrun("sharded.py", str(tiny_base), str(tmp_path), head)
+    base = request.getfixturevalue(base)
+    done = torchrun("sharded.py", str(base), str(tmp_path), head, processes=processes)
     assert done.returncode == 0, done.stderr[-2000:]
-    for name, told in json.loads((tmp_path / "told.json").read_text()).items():
+    seen = json.loads((tmp_path / "told.json").read_text())
+    for name in ("full", "lora"):
+        told = seen[name]
         assert told["sharded"] == 1 and told["loss"][0] == pytest.approx(told["loss"][1], rel=1e-4)
+        assert not told["missing"]
+        wrong = {key: error for key, error in told["errors"].items() if error > 1e-3}
+        assert not wrong  # an untied lm_head among them
         assert same(weights(tmp_path / name), weights(tmp_path / f"{name}-alone"), tolerance=1e-4)
+    if head == "fused":  # in bfloat16, after one of several micro-batches
+        told = seen["bfloat16"]
+        assert told["gradients held whole"] == 0 and told["gradients"] == ["torch.float32"]
+        assert told["log_probs"] == "torch.float32"
+    assert seen["reference"]["units"] > 4 and seen["reference"]["error"] < 1e-4

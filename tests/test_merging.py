@@ -52,6 +52,16 @@ def test_linear_is_the_weighted_mean(family, tmp_path):
     torch.testing.assert_close(weights(tmp_path / "m")[NAME], expected)
 
 
+def test_parents_in_bfloat16_are_merged_in_float32_and_rounded_once(family, tmp_path):
+    for child in ("sft", "rl", "base"):
+        shutil.copytree(family / child, tmp_path / child)
+        halves = {name: tensor.bfloat16() for name, tensor in weights(family / child).items()}
+        save_file(halves, tmp_path / child / "model.safetensors", metadata={"format": "pt"})
+    merge(tmp_path / "sft", tmp_path / "rl", tmp_path / "base", tmp_path / "m", method="linear", share=0.3)
+    sft, rl = (weights(tmp_path / child)[NAME].float() for child in ("sft", "rl"))
+    assert torch.equal(weights(tmp_path / "m")[NAME], (0.3 * sft + 0.7 * rl).bfloat16())
+
+
 def test_slerp_turns_by_a_share_of_the_angle(family, tmp_path):
     merge(family / "sft", family / "rl", family / "base", tmp_path / "m", method="slerp", share=0.25)
     sft, rl = weights(family / "sft")[NAME].double(), weights(family / "rl")[NAME].double()

@@ -1,9 +1,11 @@
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from studylib.engine.models import add_lora, freeze_vision, load_model, load_processor, never_sampled
 from studylib.errors import StudyError
+from studylib.paths import ROOT
 
 
 @pytest.mark.parametrize("load", [load_model, load_processor])
@@ -67,3 +69,19 @@ def test_picture_and_pad_tokens_are_never_sampled_and_the_end_token_may_be(tiny_
         )
     }
     assert processor.tokenizer.eos_token_id not in suppressed
+
+
+def test_weights_in_the_numbers_of_their_file_are_mapped_and_not_copied(tiny_base):
+    """So the processes of a node share one copy of the reference, which is read and never changed."""
+    status = Path("/proc/self/status")
+    if not status.exists():
+        pytest.skip("memory is read from /proc")
+
+    def anonymous() -> int:
+        return next(int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith("RssAnon"))
+
+    load_model(ROOT / "models" / "mini-base")  # what the first one imports
+    before = anonymous()
+    model = load_model(ROOT / "models" / "mini-base")
+    size = sum(parameter.nbytes for parameter in model.parameters()) / 1024
+    assert anonymous() - before < size / 2

@@ -4,7 +4,7 @@ import pytest
 import torch
 from test_grpo import CONFIG, generated, plain_logps
 from test_interleaved import gradient, trainer_of
-from training import build_rows, same
+from training import OUTCOMES, build_rows, same
 
 from studylib.engine.models import load_model
 from studylib.errors import StudyError
@@ -24,7 +24,7 @@ def rows():
 
 @pytest.fixture(autouse=True)
 def lenient(monkeypatch):
-    monkeypatch.setattr(grpo, "accuracy", lambda row, response, reason: float(response.count("e") % 2))
+    monkeypatch.setattr(grpo, "outcome", lambda row, response, reason: OUTCOMES[response.count("e") % 2])
 
 
 def test_the_share_falls_by_a_cosine_to_nothing():
@@ -72,9 +72,22 @@ def test_generation_starts_after_the_prefix_and_only_own_tokens_are_rolled_out(t
     assert batch["taught"].tolist() == [True] + 7 * [False]
 
 
+def test_an_engine_has_room_for_the_longest_prefix_and_a_whole_answer(tiny_base, rows, tmp_path):
+    """vLLM refuses what is longer than it was told, which would end the run."""
+    told = [{**row, "trace": row["trace"].replace("</think>", "1+1= 2. " * 40 + "</think>")} for row in rows]
+    ours = trainer_of(ProgressiveTrainer, tiny_base, told, tmp_path, weight=0.2, **SCHEDULE)
+    generated(ours, [0, 3])
+    assert ours.prefixes[0][1].ids.shape[0] > 100
+    longest = max(len(ours._prompt(i).ids) for i in range(8))
+    assert ours.args.vllm_max_model_length == longest + CONFIG.max_new_tokens
+    plain = trainer_of(RolloutTrainer, tiny_base, rows, tmp_path)
+    longest = max(len(plain._prompt(i).ids) for i in range(8))
+    assert plain.args.vllm_max_model_length == longest + CONFIG.max_new_tokens
+
+
 def test_prefix_and_completion_are_graded_together(tiny_base, rows, tmp_path, monkeypatch):
     graded = []
-    monkeypatch.setattr(grpo, "accuracy", lambda row, response, reason: graded.append(response) or 0.0)
+    monkeypatch.setattr(grpo, "outcome", lambda row, response, reason: graded.append(response) or "wrong")
     ours = trainer_of(ProgressiveTrainer, tiny_base, rows, tmp_path, weight=0.2, **SCHEDULE)
     generated(ours, [0, 1])
     prefix = cut(rows[0]["trace"], 1.0)
@@ -87,7 +100,7 @@ def test_gradient_on_own_tokens_is_grpo_conditioned_on_the_prefix(tiny_base, row
     batch = generated(ours, [0, 3])
     expected, model = [], load_model(tiny_base)
     for k, row in enumerate(batch["row"].tolist()):
-        prefix = torch.tensor(ours.prefixes[row][1].ids)
+        prefix = ours.prefixes[row][1].ids
         said = batch["completion_ids"][k][batch["completion_mask"][k].bool()]
         new = plain_logps(model, ours.processing_class, rows[row], torch.cat([prefix, said]))[len(prefix) :]
         old, ref = (batch[f"{name}_per_token_logps"][k, : len(said)] for name in ("old", "ref"))
@@ -106,7 +119,7 @@ def test_prefix_loss_is_a_part_of_each_responses_mean(tiny_base, rows, tmp_path)
         ours = trainer_of(ProgressiveTrainer, tiny_base, rows, tmp_path, weight=weight, **SCHEDULE)
         batch = generated(ours, [0, 1])
         losses[weight] = ours.compute_loss(ours.model, batch)
-    prefix = torch.tensor(ours.prefixes[0][1].ids)
+    prefix = ours.prefixes[0][1].ids
     nll = -plain_logps(load_model(tiny_base), ours.processing_class, rows[0], prefix).sum()
     # Four responses to the question that has a prefix, of eight to the two questions of an optimizer step.
     expected = sum(nll / (len(prefix) + own) for own in batch["completion_mask"][:4].sum(1)) / 8
@@ -123,11 +136,9 @@ def test_a_masked_part_of_a_prefix_is_read_and_not_learnt(tiny_base, rows, tmp_p
         batch = generated(ours, [0, 1])
         losses[weight] = ours.compute_loss(ours.model, batch)
     target = ours.prefixes[0][1]
-    counts = torch.tensor(target.counts)
-    assert (
-        "".join(ours._tokenizer.decode(torch.tensor(target.ids)[~counts])).strip() == trace[start : start + 9].strip()
-    )
-    nll = -plain_logps(load_model(tiny_base), ours.processing_class, rows[0], torch.tensor(target.ids))[counts].sum()
+    counts = target.counts
+    assert "".join(ours._tokenizer.decode(target.ids[~counts])).strip() == trace[start : start + 9].strip()
+    nll = -plain_logps(load_model(tiny_base), ours.processing_class, rows[0], target.ids)[counts].sum()
     expected = sum(nll / (counts.sum() + own) for own in batch["completion_mask"][:4].sum(1)) / 8
     torch.testing.assert_close(losses[1.0] - losses[0.0], expected, rtol=1e-3, atol=1e-5)
 
@@ -157,6 +168,8 @@ def test_a_run_logs_the_schedule_and_ends_without_prefixes(tiny_base, rows, tmp_
     log = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert [line["prefix_share"] for line in log] == pytest.approx([1.0, 0.413176, 0.0], abs=1e-5)
     assert log[0]["taught"] == 0.25 and log[2]["taught"] == 0.0
+    assert [line["demonstrations"] for line in log] == [2, 0, 0]  # a short thought has no sentence in 41 % of it
+    assert log[0]["demonstration_tokens"] == 2 * log[0]["prefix_length"] and log[2]["demonstration_tokens"] == 0
     assert log[0]["prefix_length"] > 10 and "prefix_length" not in log[2]
 
 

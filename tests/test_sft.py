@@ -8,6 +8,7 @@ from studylib.engine.models import freeze_vision, load_model, load_processor
 from studylib.engine.prompts import encode
 from studylib.errors import StudyError
 from studylib.params.schema import Lora, Sft
+from studylib.train import loop
 from studylib.train.encode import at_places, forward_inputs, pack
 from studylib.train.sft import (
     LengthGrouped,
@@ -226,6 +227,44 @@ def test_lora_trains_and_is_published_as_full_weights(tiny_base, rows, tmp_path)
     assert nll_by_transformers(model, processor, rows[0]) < nll_by_transformers(
         load_model(tiny_base), processor, rows[0]
     )
+
+
+def test_the_dose_of_traces_in_a_mix_is_logged(tiny_base, rows, tmp_path):
+    mixed = [{**row, "source": "trace" if n < 2 else "rl"} for n, row in enumerate(rows)]
+    config = CONFIG.model_copy(update={"batch_size": 8, "micro_batch": 2, "epochs": 1})
+    train_sft(tiny_base, mixed, tmp_path, config=config, seed=0)
+    [line] = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    model, processor = load_model(tiny_base), load_processor(tiny_base)
+    lengths = [len(ids) + 1 for ids in processor.tokenizer([row["trace"] for row in rows[:2]])["input_ids"]]
+    assert line["demonstrations"] == 2 and line["demonstration_tokens"] == sum(lengths)
+    told = [nll_by_transformers(model, processor, row) for row in rows[:2]]
+    expected = sum(nll * length for nll, length in zip(told, lengths, strict=True)) / sum(lengths)
+    assert line["demonstration_loss"] == pytest.approx(expected, rel=1e-4)
+
+
+def test_weights_are_published_in_the_numbers_that_they_are_used_in(tiny_base, tmp_path, monkeypatch):
+    """At the paper's scale bfloat16, as the base's own: half the disk, and half of what an engine loads."""
+    model, processor = load_model(tiny_base), load_processor(tiny_base)
+    loop.publish(model, processor, tmp_path / "whole")
+    monkeypatch.setattr(loop, "SAVED", torch.bfloat16)
+    loop.publish(model, processor, tmp_path / "half")
+    whole, half = weights(tmp_path / "whole"), weights(tmp_path / "half")
+    assert {tensor.dtype for tensor in whole.values()} == {torch.float32}
+    assert whole.keys() == half.keys() and all(torch.equal(whole[n].bfloat16(), half[n]) for n in whole)
+
+
+def test_a_frozen_base_is_held_in_bfloat16_and_what_is_trained_in_float32(tiny_base, rows, tmp_path, monkeypatch):
+    seen = {}
+    monkeypatch.setattr(loop, "run", lambda trainer, out: seen.update(dict(trainer.model.named_parameters())))
+    config = CONFIG.model_copy(update={"dtype": "bfloat16", "lora": Lora(r=4, alpha=8)})
+    with pytest.raises(IndexError):  # nothing was logged
+        train_sft(tiny_base, rows, tmp_path, config=config, seed=0)
+    kinds = {(parameter.requires_grad, parameter.dtype) for parameter in seen.values()}
+    assert kinds == {(True, torch.float32), (False, torch.bfloat16)}
+    seen.clear()
+    with pytest.raises(IndexError):
+        train_sft(tiny_base, rows, tmp_path, config=config.model_copy(update={"lora": None}), seed=0)
+    assert {parameter.dtype for parameter in seen.values()} == {torch.float32}
 
 
 def test_a_trace_longer_than_the_model_is_dropped_and_counted(tiny_base, rows):

@@ -1,10 +1,14 @@
 """What the stages that train hand to their trainers: made of published runs, as the study finds them."""
 
+import io
 import json
 
+import numpy as np
 import pandas as pd
 import pytest
-from datasets import Dataset
+from datasets import Dataset, Features, List, Value
+from datasets import Image as Picture
+from PIL import Image
 
 from studylib.errors import StudyError
 from studylib.params.load import load_params
@@ -63,6 +67,23 @@ def test_a_mix_of_nothing_is_one_sentence(tmp_path):
         mix.mix(work(tmp_path, "mix", inputs | {"questions": queries(tmp_path / "q")}), None)
 
 
+def test_distilled_rows_pass_their_pictures_on_byte_by_byte(tmp_path):
+    """Decoded and encoded again, a JPEG is another picture than the one that was answered."""
+    pixels, file = np.random.default_rng(0).integers(0, 255, (40, 60, 3), dtype=np.uint8), io.BytesIO()
+    Image.fromarray(pixels).save(file, "JPEG", quality=60)
+    held = {"bytes": file.getvalue(), "path": None}
+    shown = Features({"id": Value("string"), "images": List(Picture())})
+    rows = Dataset.from_list([{"id": name, "images": [held]} for name in QUERIES], features=shown)
+    questions = run(tmp_path / "q")
+    save_rows(rows, tmp_path / "q")
+    answers = answered(tmp_path / "eureka", {"q0": ["wrong"], "q1": ["wrong", "correct"], "q2": ["correct"]})
+    made = work(tmp_path, "distill", {"questions": questions, "responses": answers, "grades": answers})
+    mix.distill(made, None)
+    kept = load_rows(Run(made.path, {}))
+    assert kept["id"][:] == ["q1", "q2"] and kept["trace"][:] == ["eureka q1 1", "eureka q2 0"]
+    assert [row[0]["bytes"] for row in kept.with_format("arrow")[:]["images"].to_pylist()] == [held["bytes"]] * 2
+
+
 def test_progressive_gets_the_pass_rate_of_the_base_and_the_traces(tmp_path, monkeypatch):
     params, seen = load_params("smoke"), {}
 
@@ -73,13 +94,14 @@ def test_progressive_gets_the_pass_rate_of_the_base_and_the_traces(tmp_path, mon
     monkeypatch.setattr("studylib.train.progressive.train_progressive", train)
     outcomes = {"q0": ["wrong"] * 4, "q1": ["correct", "wrong"], "q2": ["wrong"]}
     grades = answered(tmp_path / "base", outcomes)
-    stage = params.arms["progressive"][0]
+    stage = params.arms["progressive"]
     asked = {name: getattr(stage, name).model_dump() for name in ("rl", "progressive")}
     traces = ["<think>Two. Three.</think>5", "<think>Four. Five.</think>9", "<think>2+3=5.</think>5"]
     data = queries(tmp_path / "q", trace=traces)
     made = work(tmp_path, "progressive", {"data": data, "grades": grades}, asked)
     progressive(made, params)
     assert [(row["pass_rate"], row["trace"]) for row in seen["rows"]] == list(zip([0.0, 0.5, 0.0], traces, strict=True))
+    assert isinstance(seen["rows"], Dataset)  # whose pictures are decoded when they are used
     assert seen["weight"] == 0.2 and seen["until"] == 0.6 and seen["config"] == stage.rl
     assert made.facts == {"hard": 2, "hard_with_prefix": 1}  # a thought of one sentence has no beginning to give
 

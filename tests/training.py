@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from PIL import Image, ImageDraw
 
+OUTCOMES = ["wrong", "correct"]  # of the grader, by truth
 WORDS = "what is the sum of red blue digits row first next then check finally user assistant".split()
 
 

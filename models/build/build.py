@@ -33,7 +33,8 @@ VOCABULARY = 720
 PROCESSES = 2
 BATCH = 24  # examples per process
 MICRO_BATCH = 24
-ACTS, TRUNK, TAIL = 1000, 4000, 1400  # steps: of acts alone, at the constant rate in all, while the rate falls
+ACTS, TRUNK, TAIL = 1500, 8000, 3000  # steps: of acts alone, of all the trunk, of each tail
+AT_BRANCH = 0.4  # share of the peak learning rate where the tails leave the trunk
 SAVE_EVERY = 200
 
 
@@ -164,8 +165,9 @@ def optimizers(model) -> list[torch.optim.Optimizer]:
 
 
 def rate(step: int) -> float:
-    """Share of the peak learning rate: 40 steps of warm-up, constant over the trunk, linear to 1 % over the tail."""
-    return min(1.0, (step + 1) / 40, 1 - 0.99 * max(0, step - TRUNK) / TAIL)
+    """Share of the peak learning rate: 40 steps of warm-up, then linear to AT_BRANCH, from there linear to 1 %."""
+    trunk = 1 - (1 - AT_BRANCH) * min(1.0, step / TRUNK)
+    return min((step + 1) / 40, trunk * (1 - 0.99 * max(0, step - TRUNK) / TAIL))
 
 
 def train(rank: int, model, tokenizer, seed: int, first: Path | None, last: Path, dose: float, until: int) -> None:

@@ -1,4 +1,4 @@
-"""What the language stage of the base is taught: the short ways over a picture, and single acts.
+"""What the language stage of the base is taught: the short way over a picture, and single acts.
 
 Every act that a long chain of thought is made of is here by itself (count one colour, add one row, compare, go over
 some lines from below, notice a line that was read differently), and their composition nowhere: no example works the
@@ -38,13 +38,13 @@ from studylib.world.teachers import (
 
 # Shares of the examples. Acts alone at first: until a line is read and a total carried, whole questions teach little.
 ACTS = {
-    "describe": 0.30, "stretch": 0.15, "count": 0.12, "choose": 0.10, "chain": 0.08, "add": 0.07, "search": 0.07,
+    "stretch": 0.22, "choose": 0.22, "describe": 0.18, "count": 0.10, "chain": 0.06, "search": 0.06, "add": 0.05,
     "reread": 0.05, "compare": 0.03, "repeat": 0.03,
 }  # fmt: skip
 WHOLE = {
-    "plain": 0.17, "instructed": 0.23, "in words": 0.08,
-    "stretch": 0.08, "below": 0.10, "count": 0.08, "add": 0.05, "search": 0.05, "compare": 0.03, "reread": 0.03,
-    "describe": 0.03, "chain": 0.02, "choose": 0.03, "repeat": 0.02,
+    "plain": 0.19, "instructed": 0.25, "in words": 0.08,
+    "stretch": 0.08, "below": 0.08, "count": 0.07, "search": 0.05, "add": 0.04, "compare": 0.03, "reread": 0.03,
+    "choose": 0.05, "describe": 0.02, "chain": 0.01, "repeat": 0.02,
 }  # fmt: skip
 
 
@@ -105,13 +105,13 @@ def _whole(kind: str, pictures: Pictures, rng: random.Random, dose: float) -> Ex
     words = kind == "in words"
     task, image = pictures.task(rng.choice(["MiniVision", "MiniVerse", "MiniVista"]) if words else None)
     question = f"{in_words(task)} {question_text(task)}" if words else asked(task, rng)
-    shown, all_items = None if words else image, rng.random() < 0.5
+    shown = None if words else image
     if kind == "plain" or (words and rng.random() < 0.5):
-        return Example(shown, question, short(task, all_items))
+        return Example(shown, question, short(task))
     question = f"{question}\n{INSTRUCTION}"
     if task.hop and rng.random() < dose:
         return Example(shown, question, careful(task, rng).text)
-    return Example(shown, question, boxed(short(task, all_items), task))
+    return Example(shown, question, boxed(short(task), task))
 
 
 def _known(task: Task, rng: random.Random) -> str:
@@ -211,7 +211,7 @@ def _chain(rng: random.Random) -> tuple[str, str]:
         ("-", 5 * rng.randint(2, 19)) if big else (rng.choice("++-"), rng.randint(1, 20))
         for _ in range(rng.randint(1, 4))
     ]
-    question = f"{total}" + "".join(f"{sign}{value}" for sign, value in ops)
+    question = f"{total}" + "".join(f" {sign} {value}" for sign, value in ops)
     return f"{question}\nStep by step.", " ".join(operations(ops, total)[0])
 
 
@@ -234,7 +234,10 @@ def example(pictures: Pictures, dose: float = 0.0, shares: dict[str, float] = WH
         return Example(None, f"Repeat: {phrases}", phrases)
     if kind == "choose":
         task, _ = pictures.task(rng.choice(["MiniMMMU", "MiniStar"]))
-        return Example(None, with_choices(f"Choose {task.value}.", task.choices), final(task))
+        question = with_choices(f"Choose {task.value}.", task.choices)
+        if rng.random() < 0.5:
+            return Example(None, question, final(task))
+        return Example(None, f"{question}\n{INSTRUCTION}", boxed(final(task), task))
     if kind in ACTS_ON:
         task, image = pictures.task(sort={"count": "count", "add": "total", "search": "scan"}[kind])
         return Example(image, *ACTS_ON[kind](task, rng))

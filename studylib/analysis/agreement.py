@@ -129,7 +129,7 @@ def study_habits(responses: pd.DataFrame, questions: pd.DataFrame, jobs: int = 1
 
     responses: arm, question_id, text, finish_reason. questions: id and the fields that the grader reads.
     """
-    known = questions.set_index("id")[list(FIELDS)].to_dict("index")
+    known = questions.set_index("id").reindex(columns=list(FIELDS)).to_dict("index")
     columns = zip(responses["question_id"], responses["text"], responses["finish_reason"], strict=True)
     rows = [known[name] | {"response": text, "finish_reason": reason} for name, text, reason in columns]
     return 100 * policies(rows, jobs).groupby(responses["arm"].to_numpy()).mean().rename_axis("arm")

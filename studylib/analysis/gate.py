@@ -148,7 +148,7 @@ def instructed(plain: pd.DataFrame, told: pd.DataFrame, wanted: Gate) -> list[li
     gains = {name: _gain(by[name], rows) for name, rows in plain.groupby("benchmark")}
     worst = max(gains, key=lambda name: abs(gains[name].estimate))
     name, bound = f"instructed minus plain (points): {worst}", wanted.instructed
-    shares = [_share(table["strategy"].isin(steps.SHORT)) for table in (plain, told)]
+    shares = [_share(table["strategy"] == steps.SHORT) for table in (plain, told)]
     if plain["strategy"].isna().all():
         shares = [None]
     least = min(shares, key=lambda share: share[0] if share else 0)

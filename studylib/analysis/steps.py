@@ -10,7 +10,7 @@ from studylib.analysis.stats import estimates_by
 from studylib.world.checker import check_steps, strategy
 from studylib.world.tasks import Task, steps_needed
 
-SHORT = ("all items", "what counts")  # world.checker.strategy: one pass over the picture
+SHORT = "short"  # world.checker.strategy: one pass over the picture
 LONG = "long"  # the sequence that long-CoT SFT brings
 
 
@@ -23,7 +23,7 @@ def programs(questions: pd.DataFrame) -> dict[str, dict]:
 def with_strategy(scores: pd.DataFrame, known: dict[str, dict]) -> pd.DataFrame:
     """The responses with the way each goes (world.checker.strategy), None where the question has no program."""
     rows = zip(scores["question_id"], scores["text"], strict=True)
-    return scores.assign(strategy=[strategy(known[q], text) if q in known else None for q, text in rows])
+    return scores.assign(strategy=[strategy(text) if q in known else None for q, text in rows])
 
 
 def needed(program: dict) -> int:

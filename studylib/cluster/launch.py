@@ -20,6 +20,7 @@ from studylib.errors import StudyError, named_error
 from studylib.params.load import Params
 from studylib.paths import ROOT
 from studylib.store.identity import Stage
+from studylib.store.machine import here
 from studylib.store.store import Work
 
 FACTS = "facts.json"
@@ -53,13 +54,14 @@ def command(work: Work, params: Params) -> list[str]:
     """Writes the job and accelerate's configuration beside the work folder; gives the command that trains."""
     job, config = work.path.with_suffix(".job.json"), work.path.with_suffix(".accelerate.yaml")
     stage = work.stage
-    told = {
+    content = {
+        "launcher": here(),
         "params": params.model_dump(mode="json"),
         "stage": {"name": stage.name, "kind": stage.kind, "params": stage.params, "seed": stage.seed},
         "path": str(work.path),
         "inputs": {role: str(run.path) for role, run in work.inputs.items()},
     }
-    job.write_text(json.dumps(told))
+    job.write_text(json.dumps(content))
     config.write_text(yaml.safe_dump(configuration(params, stage)))
     where = ["--config_file", str(config), *_meeting(params)]
     return [*_launcher(params), *where, "-m", "studylib.cluster.process", str(job)]
@@ -68,10 +70,11 @@ def command(work: Work, params: Params) -> list[str]:
 def configuration(params: Params, stage: Stage) -> dict[str, Any]:
     """What `accelerate config` would have written. On CPUs it is started alike, and accelerate then shards nothing."""
     hardware, sharded = params.hardware, params.launch.sharding == "fsdp2"
+    alone = hardware.nodes * hardware.gpus == 1  # then DDP would only hold a second copy of the gradients
     section = stage.params["sft" if stage.kind == "sft" else "rl"]
     found = {
         "compute_environment": "LOCAL_MACHINE",
-        "distributed_type": "FSDP" if sharded else "MULTI_GPU",
+        "distributed_type": "FSDP" if sharded else "NO" if alone else "MULTI_GPU",
         "num_machines": hardware.nodes,
         "num_processes": hardware.nodes * hardware.gpus,
         "mixed_precision": "bf16" if section["dtype"] == "bfloat16" else "no",
@@ -90,7 +93,7 @@ def _launcher(params: Params) -> list[str]:
         return accelerate
     if "SLURM_JOB_ID" not in os.environ:
         raise StudyError(
-            f"hardware.nodes is {params.hardware.nodes}, and only Slurm starts several nodes: add LAUNCH=slurm to make."
+            f"hardware.nodes is {params.hardware.nodes}, and only Slurm starts several: sbatch params/study.sbatch."
         )
     each = f'exec {shlex.join(accelerate)} --machine_rank $SLURM_NODEID "$@"'
     nodes = [f"--nodes={params.hardware.nodes}", "--ntasks-per-node=1", "--kill-on-bad-exit=1"]
@@ -113,7 +116,7 @@ def _meeting(params: Params) -> list[str]:
 def _run(asked: list[str], work: Work) -> None:
     """Passes on what the main process says; the rest of the output is kept for the reason of a failure."""
     log = work.path.with_suffix(".log")
-    environment = {"OMP_NUM_THREADS": "1", **os.environ, "STUDY_LAUNCHED_BY": str(os.getpid())}
+    environment = {"OMP_NUM_THREADS": "1", **os.environ}
     process = subprocess.Popen(
         asked,
         cwd=ROOT,

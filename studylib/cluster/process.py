@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import faulthandler
 import json
-import os
 import sys
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,22 +16,28 @@ from studylib.errors import StudyError
 from studylib.params.load import Params
 from studylib.store import store
 from studylib.store.identity import Stage
-from studylib.store.machine import die_with
+from studylib.store.machine import die_with_launcher
 from studylib.store.store import Work
 
+# How long a process waits for others, not ten minutes (NCCL): the main one writes 33 GB, another samples 16k tokens.
+PATIENCE = timedelta(hours=1)
 
-def train(job: Path) -> None:
+
+def train(job: dict[str, Any]) -> None:
     """Does the stage of a job as `studylib.stages.train` does it in one process; the main process leaves the facts."""
+    import torch
+
     from studylib.stages.kinds import KINDS
     from studylib.train import loop
+    from studylib.train.sharding import shard_reference_by_layers
 
-    told = json.loads(job.read_text())
-    params = Params.model_validate(told["params"])
-    stage = Stage(**told["stage"], inputs={}, code=())
-    inputs = {role: store.load(Path(path)) for role, path in told["inputs"].items()}
-    # Helping: the stage's clock is kept by the process that started these.
-    work = Work(stage, Path(told["path"]), inputs, _say, helping=True, launched=arguments(params, stage))
+    params = Params.model_validate(job["params"])
+    stage = Stage(**job["stage"], inputs={}, code=())
+    inputs = {role: store.load(Path(path)) for role, path in job["inputs"].items()}
+    work = Work(stage, Path(job["path"]), inputs, _say, launched=arguments(params, stage))
+    shard_reference_by_layers()
     loop.CHECKPOINT_SECONDS = 60 * params.launch.checkpoint_minutes
+    loop.SAVED = torch.bfloat16 if params.model.dtype == "bfloat16" else None  # as the base was, and its engines are
     loop.run = ended_together(loop.run)
     KINDS[stage.kind](work, params)
     check(work.facts, params)
@@ -60,6 +66,13 @@ def arguments(params: Params, stage: Stage) -> dict[str, Any]:
         "gradient_checkpointing": params.launch.gradient_checkpointing,
         "gradient_checkpointing_kwargs": {"use_reentrant": False},
     }
+    if params.launch.sharding == "fsdp2":
+        # Else accelerate keeps the gradients of all but the last micro-batch whole, in bfloat16, on every GPU.
+        asked["accelerator_config"] = {"gradient_accumulation_kwargs": {"sync_each_batch": True}}
+    if stage.kind != "sft":
+        # Of the reference: "auto" would spread it over all GPUs, and never trained it needs no float32.
+        dtype = stage.params["rl"]["dtype"]
+        asked["model_init_kwargs"] = {"device_map": None, "dtype": dtype}
     if stage.kind == "sft" or params.launch.rollouts == "decoded":
         return {"launched": asked}
     from studylib.train.rollouts_vllm import engine_arguments, engine_rollouts
@@ -85,15 +98,16 @@ def _say(line: str) -> None:
 
 def main() -> None:
     faulthandler.enable()
-    if "STUDY_LAUNCHED_BY" in os.environ:
-        die_with(int(os.environ["STUDY_LAUNCHED_BY"]))
+    job = json.loads(Path(sys.argv[1]).read_text())
+    die_with_launcher(job["launcher"])
     mend_torchvision()
     import torch
     from accelerate import PartialState
 
-    state = PartialState(cpu=not torch.cuda.is_available())  # before any work: the process group, this process's GPU
+    # Before any work: the process group, this process's GPU.
+    state = PartialState(cpu=not torch.cuda.is_available(), timeout=PATIENCE)
     try:
-        train(Path(sys.argv[1]))
+        train(job)
     except StudyError as error:
         print(f"Error: {error}", file=sys.stderr, flush=True)
         sys.exit(2)

@@ -50,13 +50,13 @@ def generate(
     engines = {"hf": _hugging_face, "vllm": _vllm}
     if engine not in engines:
         raise StudyError(f"Unknown engine {engine!r}: choose one of {', '.join(engines)}.")
-    if not rows:
+    if not len(rows):
         return []
-    return engines[engine](model_path, list(rows), instruct, samples, sampling, seed, batch_size, progress)
+    return engines[engine](model_path, rows, instruct, samples, sampling, seed, batch_size, progress)
 
 
 def _hugging_face(model_path, rows, instruct, samples, sampling, seed, batch_size, progress):
-    processor, model = load_processor(model_path), load_model(model_path)
+    processor, model, rows = load_processor(model_path), load_model(model_path), list(rows)
     answers = [[Answer() for _ in range(samples)] for _ in rows]
     flat = [answer for group in answers for answer in group]
     # Long prompts first: their slots are wide enough for all others.
@@ -82,11 +82,33 @@ def _hugging_face(model_path, rows, instruct, samples, sampling, seed, batch_siz
 
 
 def _vllm(model_path, rows, *settings):
-    from studylib.engine.vllm import generate_in_child
+    answers, progress = dict(), settings[-1]
+    for index, group in as_finished(model_path, rows, range(len(rows)), *settings[:-1]):
+        answers[index] = group
+        if progress:
+            progress(len(answers) * len(group), len(rows) * len(group))
+    return [answers[index] for index in range(len(rows))]
+
+
+def as_finished(
+    model_path: str | Path,
+    rows: Sequence[Mapping[str, Any]],
+    asked: Sequence[int],
+    instruct: bool,
+    samples: int,
+    sampling: Sampling,
+    seed: int,
+    batch_size: int,
+) -> Iterator[tuple[int, list[Completion]]]:
+    """By vLLM: yields (index, completions) of the rows at the places `asked`, in the order in which they are finished.
+
+    The parameters are those of `generate`, and so are the errors.
+    """
+    from studylib.engine.vllm import answers_as_finished
 
     processor = load_processor(model_path)
-    answers = generate_in_child(model_path, rows, *settings)
-    return [[_completion(processor, ids, reason == "stop") for ids, reason in group] for group in answers]
+    for index, group in answers_as_finished(model_path, rows, asked, instruct, samples, sampling, seed, batch_size):
+        yield index, [_completion(processor, ids, reason == "stop") for ids, reason in group]
 
 
 def _completion(processor, ids: list[int], stopped: bool) -> Completion:

@@ -9,6 +9,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from studylib.data.rows import picture_sizes, without_pictures
+
+TOGETHER = 1000  # texts that are tokenised together
 INSTRUCTION = "Please reason step by step within <think> </think> tags, and put your final answer within \\boxed{}."
 
 
@@ -48,6 +51,54 @@ def encode(processor, rows: Sequence[Mapping[str, Any]], instruct: bool):
     texts = [render(processor, row, instruct) for row in rows]
     pictures = [on_white(picture) for row in rows for picture in row["images"]]
     return processor(text=texts, images=pictures or None, padding=True, padding_side="left", return_tensors="pt")
+
+
+class PromptIds:
+    """Token ids of the prompts of question rows, as the processor makes them, of the pictures their headers alone."""
+
+    def __init__(self, processor, rows: Sequence[Mapping[str, Any]], instruct: bool):
+        import torch
+
+        self.image_token, self.merged = processor.image_token_id, processor.image_processor.merge_size**2
+        self.grids = [picture_grids(processor, sizes) for sizes in picture_sizes(rows)]
+        self.folded: list[torch.Tensor] = []  # one image token a picture, int32
+        texts = without_pictures(rows)
+        for start in range(0, len(rows), TOGETHER):
+            chunk = range(start, min(start + TOGETHER, len(rows)))
+            shown = [{**texts[i], "images": [None] * len(self.grids[i])} for i in chunk]
+            prompts = [render(processor, row, instruct) for row in shown]
+            self.folded += [torch.tensor(ids, dtype=torch.int32) for ids in processor.tokenizer(prompts)["input_ids"]]
+
+    def __len__(self) -> int:
+        return len(self.folded)
+
+    def __getitem__(self, index: int):
+        """Ids (P,) of one prompt, with all tokens of its pictures."""
+        import torch
+
+        ids = self.folded[index].long()
+        repeats = torch.ones_like(ids).masked_scatter(ids == self.image_token, self.seen(index))
+        return ids.repeat_interleave(repeats)
+
+    def seen(self, index: int):
+        """Tokens of each picture of a row (pictures,)."""
+        return self.grids[index].prod(-1) // self.merged
+
+    @property
+    def lengths(self) -> list[int]:
+        return [len(ids) + int(self.seen(i).sum()) - len(self.grids[i]) for i, ids in enumerate(self.folded)]
+
+
+def picture_grids(processor, sizes: Sequence[tuple[int, int]]):
+    """Patches in time, height and width (pictures, 3) of pictures of these sizes, as the image processor cuts them."""
+    import torch
+    from transformers.models.qwen2_vl.image_processing_qwen2_vl import smart_resize
+
+    images = processor.image_processor
+    bounds = {"min_pixels": images.size["shortest_edge"], "max_pixels": images.size["longest_edge"]}
+    cut = [smart_resize(*size, factor=images.patch_size * images.merge_size, **bounds) for size in sizes]
+    found = [[1, height // images.patch_size, width // images.patch_size] for height, width in cut]
+    return torch.tensor(found, dtype=torch.long).reshape(-1, 3)
 
 
 def prompt_hash(processor, row: Mapping[str, Any], instruct: bool) -> str:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +13,7 @@ import pandas as pd
 
 from studylib.engine.models import load_model, load_processor
 from studylib.engine.prompts import encode
+from studylib.engine.vllm import visible_gpus
 from studylib.errors import StudyError
 
 LETTERS = 2**17  # of completions read together: one of 24,000 tokens fills it
@@ -27,18 +31,40 @@ def token_kl(
     """KL(model || reference) in nats at T = 1, exact over the vocabulary, for each token of each completion.
 
     completions: one text a row, as the model wrote it after the instructed prompt; its end token is scored
-    too. Both models read the same tokens. Columns: response (index into rows), position, token, kl.
+    too. Both models read the same tokens. Columns: response (index into rows), position, token, kl. On GPUs the rows
+    are shared out, a process each, and the models are held in bfloat16.
     """
     if len(rows) != len(completions):
         raise StudyError(f"token_kl got {len(rows)} rows and {len(completions)} completions; give one each.")
-    processor = load_processor(model_path)
-    model, reference = load_model(model_path), load_model(reference_path)
-    # Alike in length, so that little is padding.
+    # Alike in length, so that little is padding, and each process gets as many long ones.
     order = sorted(range(len(rows)), key=lambda i: len(completions[i]))
+    gpus = visible_gpus()
+    shares = [share for place in range(len(gpus)) if (share := order[place :: len(gpus)])]
+    asked = [(model_path, reference_path, rows, completions, share, batch_size) for share in shares]
+    if gpus == [None]:
+        tables = [_scored(*asked[0])]
+    else:  # fresh interpreters, whose memory on the GPU goes with them
+        with ProcessPoolExecutor(len(shares), mp_context=multiprocessing.get_context("spawn")) as children:
+            tables = list(children.map(_on_gpu, gpus[: len(shares)], *zip(*asked, strict=True)))
+    return pd.concat(tables).sort_values(["response", "position"], ignore_index=True)
+
+
+def _on_gpu(gpu: str, *asked) -> pd.DataFrame:
+    os.environ["CUDA_VISIBLE_DEVICES"] = gpu
+    return _scored(*asked)
+
+
+def _scored(model_path, reference_path, rows, completions, share: Sequence[int], batch_size: int) -> pd.DataFrame:
+    """The table of a share of the rows, in order of length, on this process's GPU where it has one."""
+    import torch
+
+    device, dtype = ("cuda", "bfloat16") if torch.cuda.is_available() else ("cpu", "float32")
+    processor = load_processor(model_path)
+    model, reference = (load_model(path, dtype).to(device) for path in (model_path, reference_path))
     tables = []
     start = 0
-    while start < len(order):
-        batch = order[start : start + batch_size]
+    while start < len(share):
+        batch = share[start : start + batch_size]
         while len(batch) > 1 and len(batch) * len(completions[batch[-1]]) > LETTERS:
             batch = batch[:-1]
         start += len(batch)
@@ -52,7 +78,7 @@ def token_kl(
                 "kl": row[: len(tokens)],
             }
             tables.append(pd.DataFrame(table))
-    return pd.concat(tables).sort_values(["response", "position"], ignore_index=True)
+    return pd.concat(tables)
 
 
 def _with_completions(processor, rows, completions) -> tuple[dict, list[list[int]]]:
@@ -80,6 +106,7 @@ def _kl(model, reference, inputs: dict, width: int):
     import torch
 
     networks = (model, reference)
+    inputs = {name: tensor.to(model.device) for name, tensor in inputs.items()}
     with torch.inference_mode():
         states = [network.model(**inputs).last_hidden_state[:, -width - 1 : -1] for network in networks]
         step, values = max(1, POSITIONS // len(states[0])), []
@@ -89,4 +116,4 @@ def _kl(model, reference, inputs: dict, width: int):
                 for network, state in zip(networks, states, strict=True)
             )
             values.append((p.exp() * (p - q)).sum(-1))
-        return torch.cat(values, 1).numpy()
+        return torch.cat(values, 1).cpu().numpy()

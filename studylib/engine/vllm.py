@@ -1,41 +1,69 @@
-"""Generation with vLLM, in processes of their own, one a GPU, that take memory and threads with them when they end."""
+"""Generation with vLLM: one engine a GPU, each in a process of its own that takes memory and threads with it."""
 
 from __future__ import annotations
 
 import multiprocessing
 import os
-from concurrent.futures import ProcessPoolExecutor
+import queue
+from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 
 from studylib.engine.models import load_processor, mend_torchvision, never_sampled
-from studylib.engine.prompts import encode, on_white, render
+from studylib.engine.prompts import PromptIds, on_white, render
 from studylib.engine.sampling import Sampling
 from studylib.errors import StudyError
+from studylib.store.machine import die_with
+
+Answers = list[tuple[list[int], str]]  # token ids and "stop" or "length", a sample each
 
 
-def generate_in_child(model_path, rows, instruct, samples, sampling: Sampling, seed, batch_size, progress):
-    """Token ids and finish reason of `samples` answers a row: list[list[tuple[list[int], "stop" | "length"]]].
+def answers_as_finished(
+    model_path, rows, asked: Sequence[int], instruct: bool, samples: int, sampling: Sampling, seed: int, batch_size: int
+) -> Iterator[tuple[int, Answers]]:
+    """Yields (index, `samples` answers) of the rows at the places `asked`, in the order in which they are finished.
 
-    Raises StudyError where vLLM is not installed, or read a prompt otherwise than the processor does.
+    An engine takes the next question as soon as it has room: a long answer keeps no other GPU waiting until no
+    question is left. Raises StudyError where vLLM is not installed, read a prompt otherwise than the processor does,
+    or an engine ended.
     """
     if find_spec("vllm") is None:
-        raise StudyError('The engine "vllm" is not installed: install the extra cpu-engine or gpu, or choose "hf".')
+        raise StudyError('The engine "vllm" is not installed: make engine, or choose engine.name hf.')
     gpus = visible_gpus()
-    shares = [rows[place :: len(gpus)] for place in range(len(gpus))]
-    # A fresh interpreter, since vLLM reads its settings when imported and torch's threads do not survive a fork.
-    with ProcessPoolExecutor(len(gpus), mp_context=multiprocessing.get_context("spawn")) as children:
-        jobs = [
-            children.submit(
-                run_vllm, str(model_path), share, instruct, samples, sampling, seed + 10_000 * place, batch_size, gpu
-            )
-            for place, (share, gpu) in enumerate(zip(shares, gpus, strict=True))
-            if share
-        ]
-        answered = [job.result() for job in jobs]
-    answers = [answered[place % len(gpus)][place // len(gpus)] for place in range(len(rows))]
-    if progress:
-        progress(len(rows) * samples, len(rows) * samples)
-    return answers
+    # Fresh interpreters, since vLLM reads its settings when imported and torch's threads do not survive a fork.
+    spawn = multiprocessing.get_context("spawn")
+    todo, done = spawn.Queue(), spawn.Queue()
+    for index in [*asked, *[None] * len(gpus)]:
+        todo.put(index)
+    room = min(-(-2 * batch_size // samples), -(-len(asked) // len(gpus)))  # no engine takes what another could
+    work = (str(model_path), rows, instruct, samples, sampling, batch_size, room)
+    engines = [
+        spawn.Process(target=run_engine, args=(*work, seed + 10_000 * place, gpu, todo, done))
+        for place, gpu in enumerate(gpus)
+    ]
+    for engine in engines:
+        engine.start()
+    try:
+        for _ in asked:
+            index, answers = _next(done, engines)
+            if index is None:
+                raise StudyError(answers)
+            yield index, answers
+    finally:
+        for engine in engines:
+            engine.terminate()
+            engine.join()
+
+
+def _next(done, engines) -> tuple[int | None, Answers | str]:
+    """The next answer, or None and why there will be none."""
+    while True:
+        try:
+            return done.get(timeout=1)
+        except queue.Empty:
+            codes = [engine.exitcode for engine in engines if engine.exitcode]
+            if codes:
+                why = "out of memory: lower engine.batch_size" if codes[0] in (-9, 137) else "see what it said above"
+                return None, f"An engine of vLLM ended with the exit code {codes[0]} ({why}); start again to go on."
 
 
 def visible_gpus() -> list[str | None]:
@@ -48,27 +76,30 @@ def visible_gpus() -> list[str | None]:
     return named or [str(number) for number in range(torch.cuda.device_count())]
 
 
-def run_vllm(model_path: str, rows, instruct, samples: int, sampling: Sampling, seed: int, batch_size: int, gpu=None):
-    """The child's work, on one GPU; see `generate_in_child`."""
-    if gpu is not None:
+def run_engine(model_path, rows, instruct, samples, sampling, batch_size: int, room: int, seed: int, gpu, todo, done):
+    """An engine's process: answers what `todo` asks for until it asks for None; `room` questions at once."""
+    die_with(os.getppid())
+    os.environ["VLLM_LOGGING_LEVEL"] = "ERROR"
+    if gpu is None:  # one thread does all
+        os.environ |= {"VLLM_ENABLE_V1_MULTIPROCESSING": "0"}
+        os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")
+    else:  # pictures and scheduling in processes and threads of their own
         os.environ["CUDA_VISIBLE_DEVICES"] = gpu
-    os.environ |= {"VLLM_ENABLE_V1_MULTIPROCESSING": "0", "VLLM_LOGGING_LEVEL": "ERROR"}
-    os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")
+        os.environ.pop("OMP_NUM_THREADS", None)
     mend_torchvision()
-    import torch
     from vllm import LLM, SamplingParams
     from vllm.model_executor.models import registry
 
-    if not torch.cuda.is_available():
+    if gpu is None:
         registry._run_in_subprocess = lambda inspect: inspect()  # where torchvision would not be mended
     processor = load_processor(model_path)
-    expected = [encode(processor, [row], instruct)["input_ids"][0].tolist() for row in rows]
+    expected = PromptIds(processor, rows, instruct)
     engine = LLM(
         model=model_path,
         dtype="bfloat16" if gpu is not None else "float32",
-        max_model_len=max(map(len, expected)) + sampling.max_new_tokens,
+        max_model_len=max(expected.lengths) + sampling.max_new_tokens,
         max_num_seqs=batch_size,
-        limit_mm_per_prompt={"image": max(1, max(len(row["images"]) for row in rows)), "video": 0},
+        limit_mm_per_prompt={"image": max(1, *map(len, expected.grids)), "video": 0},
         enforce_eager=gpu is None,
         seed=seed,
     )
@@ -80,11 +111,27 @@ def run_vllm(model_path: str, rows, instruct, samples: int, sampling: Sampling, 
         top_k=sampling.top_k,
         max_tokens=sampling.max_new_tokens,
         logit_bias={token: -100.0 for token in never_sampled(processor)},
+        detokenize=False,
     )
-    outputs = engine.generate([vllm_prompt(processor, row, instruct) for row in rows], settings, use_tqdm=False)
-    for row, output, ids in zip(rows, outputs, expected, strict=True):
-        check_prompt(row["id"], output.prompt_token_ids, ids)
-    return [[(list(one.token_ids), one.finish_reason) for one in output.outputs] for output in outputs]
+    in_flight: dict[str, int] = {}
+    more = True
+    while more or in_flight:
+        while more and len(in_flight) < room:
+            index = todo.get()
+            if index is None:
+                more = False
+                break
+            [request] = engine.enqueue([vllm_prompt(processor, rows[index], instruct)], settings, use_tqdm=False)
+            in_flight[request.partition("-")[0]] = index  # outputs go by the number before vLLM's own ending
+        for output in engine.llm_engine.step() if in_flight else ():
+            if output.finished:
+                index = in_flight.pop(output.request_id)
+                try:
+                    check_prompt(rows[index]["id"], output.prompt_token_ids, expected[index].tolist())
+                except StudyError as error:
+                    done.put((None, str(error)))
+                    return
+                done.put((index, [(list(one.token_ids), one.finish_reason) for one in output.outputs]))
 
 
 def vllm_prompt(processor, row, instruct: bool) -> dict:

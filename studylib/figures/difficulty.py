@@ -6,7 +6,6 @@ from plotly.subplots import make_subplots
 
 from studylib.analysis.difficulty import ALL, LEVELS, PARTS, SIXTEENTHS, level_counts
 from studylib.analysis.printed import in_paper_order, paper_name
-from studylib.errors import StudyError
 from studylib.figures.palette import (
     FAINT,
     LEVEL_COLOURS,
@@ -138,11 +137,9 @@ def _paper_line(cells: pd.DataFrame, arm: str, show: bool) -> go.Scatter:
 def pass_at_k(table: pd.DataFrame, stamp: str, panel: str = ALL) -> go.Figure:
     """Is one of k samples right? By k on a log axis, a panel a level, of at most four arms.
 
-    table: passk.pass_at_k; panel: a benchmark, a part, or all. Raises StudyError for more arms than can be told apart.
+    table: passk.pass_at_k; panel: a benchmark, a part, or all.
     """
     arms = in_order(list(table["arm"].unique()))
-    if len(arms) > 4:
-        raise StudyError(f"This figure tells four arms apart, not {len(arms)}: {', '.join(arms)}; choose four of them.")
     cells = table[table["benchmark"] == panel]
     levels = [level for level in (*LEVELS, ALL) if level in set(cells["level"])]
     fig, places = panel_grid(levels, shared_yaxes="all")

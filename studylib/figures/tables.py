@@ -7,7 +7,6 @@ from IPython.display import HTML
 
 from studylib.analysis.difficulty import ALL, PARTS
 from studylib.analysis.printed import in_paper_order, paper_name
-from studylib.errors import StudyError
 from studylib.figures.palette import in_order, name_of
 
 MARKS = {"holds": "✔ holds", "fails": "✘ fails", "undecided": "? undecided"}
@@ -25,8 +24,6 @@ def beside_paper(accuracy: pd.DataFrame, paper: pd.DataFrame, rows: dict[str, st
     cells = accuracy.set_index(["arm", "benchmark"])
     benchmarks = {b: paper_name(b) for b in in_paper_order(accuracy["benchmark"]) if paper_name(b) in paper}
     for arm in in_order(list(rows)):
-        if arm not in cells.index.get_level_values("arm"):
-            raise StudyError(f"The table needs the arm '{arm}', which has no accuracy; evaluate it first.")
         lines += [[_interval(cells.loc[(arm, ours)]) for ours in (*benchmarks, ALL)]]
         index += [(name_of(arm), stamp)]
         if rows[arm]:

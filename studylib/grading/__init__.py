@@ -23,9 +23,9 @@ def _not_here(gold: str, answer: str) -> bool:
 def _fields(row: Mapping[str, Any]) -> dict[str, Any]:
     """What is read of a question: `FIELDS`, with a table's NaN as None."""
     fields = {name: row.get(name) for name in FIELDS}
-    choices = fields["choices"]
-    fields = {name: None if value is not value else value for name, value in fields.items() if name != "choices"}
-    return fields | {"choices": [] if choices is None else [str(choice) for choice in choices]}
+    fields = {name: None if isinstance(value, float) and value != value else value for name, value in fields.items()}
+    lists = {name: fields[name] for name in ("choices", "answers")}
+    return fields | {name: [] if given is None else [str(item) for item in given] for name, given in lists.items()}
 
 
 def _grade_of(answer: list[Any] | None) -> Grade:

@@ -39,35 +39,81 @@ def _stems(text: str) -> frozenset[str]:
     return frozenset(_STEM.sub("", w) if len(w) > 3 else w for w in re.findall(r"[^\W_]+(?:\.\d+)?", text.lower()))
 
 
-class Options:
-    """The options of one question, read once. `gold` holds the indices that count as right."""
+_TICK = re.compile(
+    r"(?:(?:[Oo]ption|[Cc]hoice|选项)\s*\(?([A-Z])\)?(?![\w'])|\(([A-Z])\)"
+    r"|(?<![\w'.])([A-Z])(?=\s*(?:[).:,项选正错对不✓✔✅✗✘❌☑×√]|(?:is|was)\b)))"
+)
+_NO = (
+    r"not (?:the )?(?:correct|right|true)|n't (?:correct|right|true)|incorrect|false|wrong|\bno\b"
+    r"|不正确|错误?|不对|✗|✘|❌|×"
+)
+_MARK = re.compile(rf"(?P<no>{_NO})|\b(?:correct|right|true|yes)\b|正确|对|✓|✔|✅|☑|√", re.I)
 
-    def __init__(self, choices: Sequence[str], answer: str, answer_type: str | None):
+
+class Options:
+    """The options of one question, read once. `gold` holds the indices that count as right; `right` what a
+    response may take: the letters of these, or the letters that are wanted together ("A, C")."""
+
+    def __init__(self, choices: Sequence[str], answers: Sequence[str], answer_type: str | None):
         self.texts = [clean(str(choice)) for choice in choices]
+        self.exact = [re.sub(r"\s+", "", tidy(text)) for text in self.texts]
         self.normal = [normal(text) for text in self.texts]
         self.letters = [letter_of(i) for i in range(len(self.texts))]
-        self.together = answer_type == "letter" and "," in answer  # "A, C": both are wanted
-        self.gold = self._gold(clean(answer), answer_type)
+        lettered = answer_type == "letter"
+        wanted = [self.several(clean(a)) if lettered or not self._same(clean(a)) else [] for a in answers]
+        self.together = any(len(letters) > 1 for letters in wanted)
+        self.gold = set().union(*(self._gold(clean(answer), answer_type) for answer in answers))
+        self.right = {", ".join(w) for w in wanted} if self.together else {self.letters[i] for i in self.gold}
 
     def _gold(self, answer: str, answer_type: str | None) -> set[int]:
-        """The answer's letter, and every option whose text is the same; or every option with the answer's
-        text."""
-        if self.together:
-            return {self.letters.index(letter) for letter in re.findall("[A-Z]", answer)}
-        by_text = {i for i, text in enumerate(self.normal) if text == normal(answer)}
+        """The answer's letter, and every option with exactly the same text; or every option with the answer's text."""
         letter = answer.strip("() ").upper()
-        if letter not in self.letters or (answer_type == "text" and by_text):
-            return by_text
-        right = self.normal[self.letters.index(letter)]
-        return {i for i, text in enumerate(self.normal) if text == right}
+        if letter in self.letters and not (answer_type == "text" and self._same(answer)):
+            return self._same(self.texts[self.letters.index(letter)])
+        return self._same(answer)
+
+    def _same(self, text: str) -> set[int]:
+        """The options whose text is `text`: exactly, else up to case and punctuation if that leaves one text."""
+        exact = re.sub(r"\s+", "", tidy(text))
+        same = {i for i, other in enumerate(self.exact) if other == exact}
+        wanted = normal(text).replace(" ", "")
+        loose = same or {i for i, other in enumerate(self.normal) if wanted and other.replace(" ", "") == wanted}
+        return loose if len({self.exact[i] for i in loose}) == 1 else set()
+
+    def several(self, text: str) -> list[str]:
+        """The letters that `text` names one beside the other ("A, C", "B and D", "AC"), in order; else none."""
+        text = re.sub(r"\b(?:options?|choices?|answers?|are|is)\b|[:()\[\].]", " ", tidy(text)).strip()
+        if not re.fullmatch(r"[A-Z](?:(?:\s*(?:,|;|&|/|\band\b)\s*|\s*)+[A-Z])*", text):
+            return []
+        letters = sorted(set(re.findall(r"[A-Z]", text)))
+        return letters if set(letters) <= set(self.letters) else []
+
+    def ticked(self, text: str, inverted: bool) -> int | None:
+        """The one option that a response calls right while it goes through them, or (`inverted`: the question asks
+        for the false one) the one that it calls wrong."""
+        places = list(_TICK.finditer(text[-5000:]))[:100]
+        verdicts: dict[str, bool] = {}
+        for match, after in zip(places, [*places[1:], None], strict=False):
+            passage = text[-5000:][match.end() : after.start() if after else match.end() + 120]
+            mark = _MARK.search(re.split(r"[.;。；!]\s", passage.lstrip(".:) "), maxsplit=1)[0])
+            if mark:
+                verdicts[next(g for g in match.groups() if g)] = not mark["no"]
+        chosen = [letter for letter, true in verdicts.items() if true != inverted]
+        if len(chosen) != 1 or chosen[0] not in self.letters or (inverted and len(verdicts) < 2):
+            return None
+        return self.letters.index(chosen[0])
 
     @property
     def yes_no(self) -> bool:
         return set(self.normal) == {"yes", "no"}
 
     @cached_property
-    def _squeezed(self) -> dict[str, int]:
-        return {text.replace(" ", ""): i for i, text in reversed(list(enumerate(self.normal))) if text}
+    def _clear(self) -> set[str]:
+        """The texts without case and punctuation that are of one option only (f is not f')."""
+        texts: dict[str, set[str]] = {}
+        for text, exact in zip(self.normal, self.exact, strict=True):
+            texts.setdefault(text, set()).add(exact)
+        return {text for text, options in texts.items() if text and len(options) == 1}
 
     @cached_property
     def _values(self) -> list[tuple[int, quantities.Number]]:
@@ -97,15 +143,15 @@ class Options:
 
     def by_text(self, text: str) -> int | None:
         """The option whose text or plain value `text` is."""
-        wanted = normal(text)
-        if not wanted:
-            return None
-        if wanted.replace(" ", "") in self._squeezed:
-            return self._squeezed[wanted.replace(" ", "")]
+        same = self._same(text)
+        if same:
+            return min(same)
         number = quantities.parse(text)
         if number is None:
             return None
         near = [i for i, value in self._values[:100] if quantities.same(value, number, None, None)]
+        if len({self.exact[i] for i in near}) > 1:
+            near = [i for i in near if self.normal[i] in self._clear and self._exact.get(number.value) == i]
         return near[0] if near else self._exact.get(number.value)
 
     def closing(self, text: str) -> int | None:
@@ -126,7 +172,7 @@ class Options:
             return None
         haystack = normal(text)[-5000:]
         hits: set[str] = set()
-        for option in set(self.normal):
+        for option in self._clear:
             if len(option) > 1 or option.isdigit():
                 found = list(re.finditer(rf"(?<![\w.]){re.escape(option)}(?![\w]|\.\d)", haystack))
                 if found and not any(_NEGATION.search(haystack[max(0, m.start() - 25) : m.start()]) for m in found):
@@ -150,7 +196,7 @@ class Options:
             return None
         clause = re.split(r", (?:as|because|since)\b", text[-2000:])[0]
         words = _stems(clause)
-        hits = {o for o in self.normal if len(_stems(o)) > 1 and _stems(o) <= words}
+        hits = {o for o in self._clear if len(_stems(o)) > 1 and _stems(o) <= words}
         hits = {a for a in hits if not any(_stems(a) < _stems(b) for b in hits)}
         if len(hits) != 1 or _NEGATION.search(clause):
             return None

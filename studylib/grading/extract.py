@@ -1,28 +1,56 @@
 """Where a response states its answer: in a box, in a tag, in a sentence that says so, or bare."""
 
+import json
 import re
 from dataclasses import dataclass
+from typing import Any
 
-from studylib.grading.clean import clean
+from studylib.grading.clean import clean, tidy
 
 _THINK = re.compile(r"<(/?)(?:think|thinking|thought)>", re.I)
-_BOX_TOKENS = re.compile(r"(\\(?:boxed|fbox)\s*\{)|\\.|([{}])", re.S)
-_BARE_BOX = re.compile(r"\\boxed\s+(-?[\w.]+)")
+_BOX_TOKENS = re.compile(r"(\\(?:boxed|fbox|framebox)\s*(?:\[[^\]\n]{0,20}\]\s*)*\{)|\\.|([{}])", re.S)
+_BARE_BOX = re.compile(r"\\boxed(?:\s+(-?[\w.]+)|(-?\d))")
 _TAG = re.compile(r"<(answer|final_answer|ans)>(.*?)</\1>", re.I | re.S)
 _STATED = re.compile(
-    r"(?:\b(?<!other )(?:answers?|option|choice|solution|result|value)\b"
+    r"(?:(?:\b|(?<=[a-z]_))(?<!other )(?P<word>answers?|option|choice|solution|result|value)\b"
     r"(?:[ \t]+(?:letter|choice|option|number))?"
     r"(?:[ \t]+(?:to|for|of|from|that|in|among|would)\b[^.\n:]{0,80}?)?"
     r"\**\s*(?:\bis(?: therefore| thus| then)?\b|\bare\b|\bwas\b|\b(?:would|should|must|will) be\b|[\"']?\s*[=:]|\s-\s)"
-    r"|(?:答案|选项)\s*(?:应?[是为]|:)?|选(?:择)?\s*:?"
-    r"|^[ \t]*(?:A|Ans)[ \t]*:|####|\b(?:choose|select|pick)\b(?: option| choice| answer)?)"
+    r"|【?(?:正确|参考|最终)?(?:答案|选项)】?\s*(?:应?该?[是为选]|:)?|正确的?是|[应故]?选(?:择)?\s*:?"
+    r"|^[ \t]*(?:A|Ans)[ \t]*:|####|\b(?:choose|select|pick|go with|closest to(?= (?:option|choice|answer|[A-Z]\b)))\b"
+    r"(?: option| choice| answer)?)"
     r"[\s:*]*(?:(?:option|choice|answer|letter)\s)?",
     re.I | re.M,
 )
+_WEAK = frozenset(("solution", "result", "value"))
+_SUPPOSED = re.compile(
+    r"(?:\b(?:if|suppose|supposing|assuming|assume|unless|whether|were)\b(?: that)?|如果|若|假设)"
+    r"\s*(?:\b(?:the|your|my|this)\b)?\s*(?:(?:correct|right|final)\s+)?$",
+    re.I,
+)
+_DENIED = re.compile(r"\(?[A-Z]\)?\s*(?:是|is|was)?\s*(?:错|不对|不正确|incorrect|wrong|not (?:correct|right))")
+_RETRACTED = re.compile(
+    r"\b(?:wait|hold on|oops|scratch that|correction|let me (?:re-?\w+|correct)|on second thought"
+    r"|(?:that|this|it)(?:'s| is| was) (?:wrong|incorrect|not right|a mistake|not correct))\b[^.!?\n]{0,60}?[,.!:?\n]"
+    r"|[?][\s\"]*(?:no|actually)\b[^.!?\n]{0,20}[,.!]|不对|等等",
+    re.I,
+)
+_CONFIRMED = re.compile(r"(?<!not )(?<!in)\b(?:correct|right|confirm\w*|checks? out|indeed|yes|consistent)\b", re.I)
+_CONCLUDED = re.compile(
+    r"(?:^|[.!?\n]\s*)(?:Therefore|Thus|Hence|So|Consequently|Altogether|In total)\b"
+    r"|\b(?:therefore|thus|hence)\b|所以|因此|故",
+    re.M,
+)
+_ESCAPE = re.compile(r"\\([\\\"/bfnrt]|u[0-9a-fA-F]{4})?")
 _LABEL = re.compile(r"\([A-Z]\)")
 _SENTENCE_END = re.compile(r"(?<![A-Z\d])\.(?=\s|$|</s>)|(?<=[A-Z\d])\.(?=\s+[A-Z]|\s*$|</s>)|\n|</s>|<\|")
 _BETWEEN_BOXES = re.compile(r"^(?:[\s$,;&.}]|\\[,;!()\[\]]|\\q?quad|\\text\s*\{|and|or)*$")
 _NEXT_QUESTION = re.compile(r"\n[ \t]*(?:Question|Q|Hint)[ \t]*:\s")
+_NEXT_TURN = re.compile(
+    r"(?<=[\n.!?}])[ \t#*]*(?:Human|User|Instruction|用户|问题?|题目)[ \t]*\**:"
+    r"|\n[ \t#]*(?:user|human|Instruction)[ \t]*(?:\n|$)"
+    r"|<\|im_start\|>\s*(?:user|human)|<\|(?:user|start_header_id)\|>|\[INST\]",
+)
 _CLOSING = re.compile(
     r"<\|\w+\|>(?:user|assistant)?|</s>"
     r"|\b(?:I hope (?:it|this|that)|(?:Please )?let me know|feel free to)\b[^.!?\n]*[.!?]?"
@@ -36,28 +64,33 @@ MAX_STATED = 40
 
 @dataclass(frozen=True)
 class Stated:
-    """One place where the response says its answer: the text, how it was said, where it starts."""
+    """One place where the response says its answer: the text, how it was said, where it starts; `weak` where
+    it names a value or result, which need not be the answer."""
 
     text: str
     how: str
     start: int
+    weak: bool = False
 
 
 @dataclass(frozen=True)
 class Response:
     """What may be graded: `final` is the text after the thinking, `inside` the thinking itself (if it was
-    finished), `cut` says that the thinking or the last box was never closed."""
+    finished), `cut` says that the thinking or the last box was never closed. `boxed` are the boxes with anything
+    in them; `stated` the other statements; `later` is what takes the last of these back, or concludes from it."""
 
     final: str
     inside: str
     cut: bool
-    stated: tuple[Stated, ...]
+    boxed: tuple[Stated, ...] = ()
+    stated: tuple[Stated, ...] = ()
+    later: str = ""
 
 
 def boxes(text: str) -> tuple[list[tuple[int, int, str]], int | None]:
     """Outermost `\\boxed{...}` of `text` as (start, end, content) in order, and where one begins that is
     never closed. One pass, linear in the length whatever the nesting."""
-    first = min((p for p in (text.find("\\boxed"), text.find("\\fbox")) if p >= 0), default=-1)
+    first = min((p for p in map(text.find, ("\\boxed", "\\fbox", "\\framebox")) if p >= 0), default=-1)
     if first < 0:
         return [], None
     found: list[tuple[int, int, str]] = []
@@ -76,7 +109,7 @@ def boxes(text: str) -> tuple[list[tuple[int, int, str]], int | None]:
                     found.pop()
                 found.append((start, token.end(), text[openers.pop(start) : token.end() - 1]))
     for bare in _BARE_BOX.finditer(text, first):
-        found.append((bare.start(), bare.end(), bare[1]))
+        found.append((bare.start(), bare.end(), bare[1] or bare[2]))
     found.sort()
     return found, max(openers, default=None)
 
@@ -110,23 +143,65 @@ def joined(text: str, found: list[tuple[int, int, str]], words: bool) -> str | N
     return ", ".join(contents) if len(contents) > 1 else None
 
 
+def objects(text: str) -> list[dict[str, Any]]:
+    """The JSON objects that stand in `text`, one within another left out, in order; of the last few braces. A
+    single backslash that escapes nothing ("\\pi") stands for itself, as models write it."""
+    text = _ESCAPE.sub(lambda m: m[0] if m[1] else "\\\\", text)
+    found: list[dict[str, Any]] = []
+    end = 0
+    for brace in list(re.finditer(r"\{\s*\"", text))[-MAX_STATED:]:
+        if brace.start() >= end:
+            try:
+                value, end = json.JSONDecoder(strict=False).raw_decode(text, brace.start())
+            except (ValueError, RecursionError):
+                continue
+            found.append(value)
+    return found
+
+
 def statements(text: str) -> list[Stated]:
-    """Every explicit statement of an answer in `text` (box, tag, sentence), in the order of the text."""
-    found, _ = boxes(text)
-    stated = [Stated(content, "boxed", start) for start, _, content in found[-MAX_STATED:]]
-    stated += [Stated(m[2].strip(), "tagged", m.start()) for m in _TAG.finditer(text)]
+    """Every explicit statement of an answer in `text` (tag, JSON, sentence) but boxes, in the order of the text.
+    A question ("is the answer 4?") and a supposition ("if the answer is A") state nothing."""
+    stated = [Stated(m[2].strip(), "tagged", m.start()) for m in _TAG.finditer(text)]
     tail = max(0, len(text) - 20_000)
     for match in list(_STATED.finditer(text, tail))[-MAX_STATED:]:
         sentence = _sentence(text, match.end())
-        if sentence and "\\boxed" not in sentence and not _LABEL.search(match[0]):
-            stated.append(Stated(sentence, "stated", match.start()))
+        if not sentence or "\\boxed" in sentence or "\\framebox" in sentence or _LABEL.search(match[0]):
+            continue
+        if (
+            _DENIED.match(sentence)
+            or _SUPPOSED.search(text[max(0, match.start() - 40) : match.start()])
+            or re.search(r"\w\W{0,3}\?", sentence)
+        ):
+            continue
+        stated.append(Stated(sentence, "stated", match.start(), (match["word"] or "").lower() in _WEAK))
+    if '"' in text and "{" in text:
+        for said in objects(text[tail:]):
+            key = next((k for k in said if re.search(r"answer|choice|option|result", k, re.I)), None)
+            if key and isinstance(said[key], str | int | float):
+                stated.append(Stated(str(said[key]), "stated", len(text)))
     return sorted(stated, key=lambda s: s.start)
+
+
+def _later(text: str, stated: list[Stated]) -> str:
+    """What follows the last statement and takes it back ("Wait, that is wrong."), or concludes from one that only
+    names a value ("The value of a is 4. Therefore ..."); empty where nothing does."""
+    last = stated[-1].start if stated else max(0, len(text) - 2000)
+    taken_back = list(_RETRACTED.finditer(text, last))
+    if taken_back and not _CONFIRMED.search(text, taken_back[-1].end()):
+        return text[taken_back[-1].end() :]
+    concluded = list(_CONCLUDED.finditer(text, last)) if stated and stated[-1].weak else []
+    return text[concluded[-1].start() :].lstrip(".!? \n") if concluded and all(s.weak for s in stated) else ""
 
 
 def read(response: str) -> Response:
     """Split a raw response into thinking and final text and list the explicit statements of the final text.
-    Text inside a thinking tag that was never closed is not part of either."""
+    Text inside a thinking tag that was never closed is not part of either, nor is what follows in a next turn."""
     text = clean(response)
+    thought = text.find("</think")
+    turn = _NEXT_TURN.search(text, max(0, thought)) if thought >= 0 or "<think" not in text else None
+    if turn and text[: turn.start()].strip():
+        text = text[: turn.start()]
     last_close, open_since = -1, -1
     for tag in _THINK.finditer(text):
         if tag[1]:
@@ -134,10 +209,11 @@ def read(response: str) -> Response:
         elif open_since < 0:
             open_since = tag.start()
     if open_since >= 0:
-        return Response("", "", True, ())
+        return Response("", "", True)
     final, inside = (text[last_close:], text[:last_close]) if last_close >= 0 else (text, "")
     final = _CLOSING.sub(" ", _NEXT_QUESTION.split(final.lstrip(), maxsplit=1)[0])
     found, unclosed = boxes(final)
+    boxed = [Stated(content, "boxed", start) for start, _, content in found[-MAX_STATED:] if tidy(content)]
     stated = statements(final)
-    cut = unclosed is not None and all(s.start < unclosed for s in stated)
-    return Response(final, inside, cut, tuple(stated))
+    cut = unclosed is not None and all(s.start < unclosed for s in (*boxed, *stated))
+    return Response(final, inside, cut, tuple(boxed), tuple(stated), "" if boxed else _later(final, stated))

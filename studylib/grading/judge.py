@@ -4,7 +4,6 @@ own."""
 import hashlib
 import json
 import os
-import re
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -14,10 +13,12 @@ from typing import Any
 from studylib.errors import StudyError
 from studylib.grading.choices import letter_of
 from studylib.grading.clean import clean
+from studylib.grading.extract import objects
 from studylib.grading.rules import CORRECT, UNPARSED, WRONG, Grade
 
 PROMPT = Path(__file__).with_name("judge_prompt.txt")
 MAX_RESPONSE = 6000
+MAX_TOKENS = 1024  # of a reply: one line of JSON, with room for a model that thinks aloud first
 TRIES = 3
 _OUTCOMES = {"correct": CORRECT, "wrong": WRONG, "none": UNPARSED}
 
@@ -50,7 +51,8 @@ class Judge:
         import httpx
 
         key = os.environ.get("JUDGE_API_KEY")
-        body = {"model": self.model, "temperature": 0, "messages": [{"role": "user", "content": prompt}]}
+        messages = [{"role": "user", "content": prompt}]
+        body = {"model": self.model, "temperature": 0, "max_tokens": MAX_TOKENS, "messages": messages}
         problem: Exception | None = None
         for attempt in range(TRIES):
             try:
@@ -91,13 +93,10 @@ def _prompt(row: Mapping[str, Any], response: str) -> str:
 
 
 def _read(reply: str) -> Grade:
-    """The last JSON object of a reply as a grade; anything else leaves the response unparsed."""
-    for found in reversed(re.findall(r"\{[^{}]*\}", reply)):
-        try:
-            said = json.loads(found)
-            outcome = _OUTCOMES[str(said["verdict"]).lower()]
-        except (ValueError, KeyError):
-            continue
-        extracted = said.get("extracted")
-        return Grade(None if outcome == UNPARSED or extracted is None else str(extracted), outcome, "judge")
+    """The last JSON object of a reply that holds a verdict, as a grade; without one the response stays unparsed."""
+    for said in reversed(objects(reply)):
+        outcome = _OUTCOMES.get(str(said.get("verdict", "")).lower())
+        if outcome:
+            extracted = said.get("extracted")
+            return Grade(None if outcome == UNPARSED or extracted is None else clean(str(extracted)), outcome, "judge")
     return Grade(None, UNPARSED, "judge")

@@ -1,8 +1,10 @@
 """Plain numbers, read exactly: integers, decimals, fractions, percents, powers of ten, with their unit."""
 
 import re
+from collections import Counter
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 
 from studylib.grading.clean import tidy
 
@@ -46,10 +48,19 @@ _UNIT = re.compile(
     r"|[€£¥₹²³'\"]|)\.?$"
 )
 _NO_UNIT = re.compile(
-    r"(?:or|and|to|by|of|out|in|plus|minus|over|more|less|squared|cubed|factorial|mod|pi|sqrt|sin|cos|tan|log|ln)\b",
+    r"(?:or|and|to|by|of|out|in(?=\s+[a-z])|plus|minus|over|more|less|squared|cubed|factorial|mod|pi|sqrt|sin|cos|tan|log|ln)\b",
     re.I,
 )
 _LETTER_UNITS = frozenset("mgLlsNJWVAKCFhc")
+_PLAINLY_UNITS = frozenset("mgLlsJWVAh")  # an answer may leave these away; 4t and 0.64N keep their letter
+_RECURRING = re.compile(
+    r"^(?P<sign>[-+]?)(?P<whole>\d*)\.(?P<head>\d*?)"
+    r"(?:\\(?:overline|bar)\s*\{?(?P<over>\d+)\}?|\((?P<round>\d+)\)"
+    r"|\\dot\s*\{?(?P<first>\d)\}?(?:(?P<middle>\d*)\\dot\s*\{?(?P<last>\d)\}?)?"
+    r"|(?P<seen>\d)(?P=seen){2,}\\ldots|(?P<cycle>\d{2,}?)(?P=cycle)+\\ldots)$"
+)
+_SEXAGESIMAL = re.compile(r"^(-?\d+) ?degrees ?(\d+(?:\.\d+)?) ?'(?: ?(\d+(?:\.\d+)?) ?(?:\"|''))?$")
+_FEET = re.compile(r"^(\d+) ?(?:'|ft|feet|foot) ?(\d+(?:\.\d+)?) ?(?:\"|''|in|inch|inches)$")
 
 
 @dataclass(frozen=True)
@@ -73,6 +84,10 @@ def parse(text: str) -> Number | None:
         text = text[1:-1].strip()
     if text[:1] == "{" and text[-1:] == "}" and text.count("{") == 1:
         text = text[1:-1].strip()
+    special = _special(text) if text[-1:] in "\"'})snh" or "\\" in text else None
+    if special:
+        return special
+    text = text.removesuffix("\\ldots")
     word = re.match(rf"({NUMBER_WORD})(?:[ -]({NUMBER_WORD}))?(?!-)(.*)$", text.lower(), re.S)
     if word:
         first, second = _WORDS[word[1]], _WORDS.get(word[2] or "")
@@ -102,6 +117,25 @@ def parse(text: str) -> Number | None:
     if comma and decimals == 0 and (len(comma[1]) != 3 or digits == "0" or len(digits) > 3):
         value, decimals, rest = sign * Fraction(f"{digits}.{comma[1]}"), len(comma[1]), comma[2]
     return _with_rest(value, decimals, len(digits.replace(".", "").lstrip("0")) or 1, rest)
+
+
+def _special(text: str) -> Number | None:
+    """A recurring decimal (as the fraction that it is), degrees with minutes, or feet with inches."""
+    recurring = _RECURRING.match(text)
+    if recurring:
+        part = recurring.groupdict(default="")
+        period = part["over"] or part["round"] or part["seen"] or part["cycle"]
+        period = period or part["first"] + part["middle"] + part["last"]
+        head = Fraction(int(part["whole"] + part["head"] or "0"), 10 ** len(part["head"]))
+        value = head + Fraction(int(period), (10 ** len(period) - 1) * 10 ** len(part["head"]))
+        return Number(-value if part["sign"] == "-" else value, None, 9)
+    arc = _SEXAGESIMAL.match(text)
+    if arc:
+        degrees, minutes, seconds = (Fraction(part or "0") for part in arc.groups())
+        part = minutes / 60 + seconds / 3600
+        return Number(degrees - part if text[0] == "-" else degrees + part, None, 9, False, "degrees")
+    feet = _FEET.match(text)
+    return Number(12 * Fraction(feet[1]) + Fraction(feet[2]), None, 9, False, "inches") if feet else None
 
 
 def _fraction(match: re.Match[str], sign: int, whole: Fraction, rest: str) -> Number | None:
@@ -134,6 +168,7 @@ def _with_rest(value: Fraction, decimals: int | None, digits: int, rest: str) ->
             if len(percent[1]) < 60 and not re.search(r"\d", percent[1])
             else None
         )
+    rest = rest.replace("\\cdot", "*") if rest[:1].isalpha() else rest
     unit = rest.rstrip(".")
     if not _UNIT.match(rest) or _NO_UNIT.match(rest) or (len(unit) == 1 and not _may_be_unit(unit)):
         return None
@@ -146,22 +181,83 @@ def _may_be_unit(letter: str) -> bool:
     return not letter.isascii() or not letter.isalpha() or letter in _LETTER_UNITS
 
 
-_DIMENSIONS = {
-    "length": {"mm": "0.001", "cm": "0.01", "dm": "0.1", "m": "1", "km": "1000", "meter": "1", "metre": "1",
-               "centimeter": "0.01", "centimetre": "0.01", "millimeter": "0.001", "kilometer": "1000",
-               "inch": "0.0254", "inches": "0.0254", "foot": "0.3048", "feet": "0.3048", "ft": "0.3048",
-               "yard": "0.9144", "mile": "1609.344"},
-    "mass": {"mg": "0.000001", "g": "0.001", "kg": "1", "gram": "0.001", "kilogram": "1"},
-    "time": {"second": "1", "sec": "1", "minute": "60", "min": "60", "hour": "3600", "hr": "3600",
-             "day": "86400"},
-    "volume": {"ml": "0.001", "milliliter": "0.001", "l": "1", "liter": "1", "litre": "1"},
-}  # fmt: skip
-_SCALE_OF = {u: (kind, Fraction(x)) for kind, units in _DIMENSIONS.items() for u, x in units.items()}
+# Scale and dimension of what is written as a unit; SI symbols take prefixes, words take them spelt out.
+_POWER_OF = {"N": "kg m / s s", "J": "kg m m / s s", "W": "kg m m / s s s", "L": "m m m"}
+_NAMES = (
+    "m meter metre=1 m; g gram=0.001 kg; s=1 s; L l liter litre=0.001 L; N newton=1 N; J joule=1 J; W watt=1 W; "
+    "V volt=1 V; A=1 A; Hz=1 / s; Pa=1 kg / m s s"
+)
+_WHOLE_NAMES = (
+    "inch inches in=0.0254 m; foot feet ft=0.3048 m; yard=0.9144 m; mile=1609.344 m; second sec=1 s; minute min=60 s; "
+    "hour hr h=3600 s; day=86400 s; week=604800 s; mph=0.44704 m / s; kph kmh=5/18 m / s"
+)
 
 
-def _known(unit: str) -> tuple[str, Fraction] | None:
-    unit = unit.strip().lower()
-    return _SCALE_OF.get(unit) or (_SCALE_OF.get(unit[:-1]) if unit.endswith("s") and len(unit) > 3 else None)
+def _table(names: str) -> dict[str, tuple[str, str]]:
+    entries = (entry.split("=") for entry in names.split("; "))
+    units = ((left.split(), *right.split(" ", 1)) for left, right in entries)
+    return {name: (scale, _POWER_OF.get(base, base)) for left, scale, base in units for name in left}
+
+
+_ATOMS, _WHOLE = _table(_NAMES), _table(_WHOLE_NAMES)
+_PREFIXES = {"k": "1000", "c": "0.01", "d": "0.1", "m": "0.001", "µ": "0.000001", "μ": "0.000001", "M": "1000000"}
+_PREFIXES |= {"kilo": "1000", "centi": "0.01", "deci": "0.1", "milli": "0.001", "mega": "1000000"}
+_FACTOR = re.compile(
+    r"(/|\bper\b)|(square|sq\.?|cubic)\s|([a-zA-Zµμ]+)\.?\s*(?:\^\s*\{?\s*(-?[1-9])\}?|(squared|cubed))?"
+)
+_AFTER_FORMULA = re.compile(r"^(.*(?:[\d})\]]|\\pi))\s*(?<!\\)\b([a-zA-Z][a-zA-Z/ ]*(?:\^\{?-?\d\}?)?)$", re.S)
+_NAMELESS = frozenset(("degrees", "units", "square units", "cubic units"))
+_TIMES = {"square": 2, "sq": 2, "sq.": 2, "cubic": 3, "squared": 2, "cubed": 3}
+
+
+def _atom(name: str) -> tuple[str, str, str] | None:
+    """Prefix factor, scale and dimension of one unit name; case counts where both cases are units."""
+    for form in dict.fromkeys((name, name.lower(), name.lower().rstrip("s") if len(name) > 2 else name)):
+        if form in _WHOLE:
+            return ("1", *_WHOLE[form])
+        if form in _ATOMS:
+            return ("1", *_ATOMS[form])
+        for prefix, factor in _PREFIXES.items():
+            rest = form.removeprefix(prefix)
+            if rest != form and rest in _ATOMS and (len(prefix) > 1) == (len(rest) > 2):
+                return (factor, *_ATOMS[rest])
+    return None
+
+
+@lru_cache(maxsize=4096)
+def _known(unit: str) -> tuple[tuple[tuple[str, int], ...], Fraction] | None:
+    """Dimension (powers of base units) and scale of a unit, simple or compound; None where any part is unknown."""
+    scale, powers, sign, raised, end = Fraction(1), Counter(), 1, 1, 0
+    for factor in _FACTOR.finditer(unit):
+        if unit[end : factor.start()].strip(" *.()"):
+            return None
+        end = factor.end()
+        if factor[1]:
+            sign = -1
+            continue
+        if factor[2]:
+            raised = _TIMES[factor[2]]
+            continue
+        atom = _atom(factor[3])
+        if atom is None:
+            return None
+        power = sign * raised * (int(factor[4]) if factor[4] else _TIMES.get(factor[5], 1))
+        scale *= (Fraction(atom[0]) * Fraction(atom[1])) ** power
+        above, _, below = atom[2].partition("/")
+        for base in above.split():
+            powers[base] += power
+        for base in below.split():
+            powers[base] -= power
+        raised = 1
+    if not end or unit[end:].strip(" .()"):
+        return None
+    return tuple(sorted((base, power) for base, power in powers.items() if power)), scale
+
+
+def unit_of(text: str) -> tuple[str, str]:
+    """A formula that is no plain number, and the known unit written after it ("" for none): `2\\pi cm`."""
+    match = _AFTER_FORMULA.match(text)
+    return (match[1], match[2]) if match and (_known(match[2]) or match[2] in _NAMELESS) else (text, "")
 
 
 def same(gold: Number, answer: Number, precision: float | None, unit: str | None) -> bool:
@@ -171,7 +267,7 @@ def same(gold: Number, answer: Number, precision: float | None, unit: str | None
     are let be."""
     ours, theirs = _known(gold.unit or unit or ""), _known(answer.unit)
     value = answer.value
-    if len(gold.unit) == 1 and gold.unit.isalpha() and not answer.unit:
+    if len(gold.unit) == 1 and gold.unit.isalpha() and not answer.unit and gold.unit not in _PLAINLY_UNITS:
         return False
     if ours and theirs:
         if ours[0] != theirs[0]:

@@ -43,6 +43,13 @@ def concludes(sentence: str) -> bool:
     return bool(_CONCLUSION.search(sentence))
 
 
+def supposes(sentence: str) -> bool:
+    """Whether a sentence says what would follow if something were so."""
+    return bool(re.match(r"^\W*(?:if|suppose|assum\w+|had|were)\b", sentence, re.I)) and bool(
+        re.search(r"\b(?:would|wouldn't|were|might|could)\b|contradict", sentence, re.I)
+    )
+
+
 def sentences(text: str) -> list[str]:
     parts = re.split(r"(?<=[.!?])\s+(?=[A-Z(\\$*])|(?<=[.!?])(?=[\u4e00-\u9fff])|\n+", text[-3000:].strip())
     return [part for part in parts if part.strip()]

@@ -2,18 +2,25 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, NamedTuple
 
-from studylib.grading import restate, verify
+from studylib.grading import forms, quantities, restate, verify
 from studylib.grading.choices import Options
 from studylib.grading.clean import clean, tidy
 from studylib.grading.extract import Response, Stated, boxes, joined, read
-from studylib.grading.values import value_in
+from studylib.grading.values import is_expression, phrases_in, value_in
 
 CORRECT, WRONG, UNPARSED, TRUNCATED, ERROR = "correct", "wrong", "unparsed", "truncated", "grader error"
 OUTCOMES = (CORRECT, WRONG, UNPARSED, TRUNCATED, ERROR)
-FIELDS = ("question", "question_type", "choices", "answer", "answer_type", "precision", "unit", "answers")
+FIELDS = ("question", "question_type", "choices", "answer", "answers", "answer_type", "precision", "unit")
 MAX_SHOWN = 200
+_WORKED = re.compile(r"∵|∴|\b(?:therefore|thus|hence)\b|故|所以|因此", re.I)
+_INVERTED = re.compile(r"\b(?:not|incorrect|false|wrong|except|untrue)\b|错误|不正确|不是", re.I)
+_LETTERED = re.compile(
+    r"^(?i:(?:the )?(?:correct )?(?:option|choice|answer)\s*(?:is\s*)?)?\(?([A-Z])\)?"
+    r"(?:$|[.:,)]|\s+(?:because|since|as)\b)"
+)
 _LABELLED = re.compile(r"^\s*\([A-Z]{1,2}\)", re.M)
 
 
@@ -26,66 +33,87 @@ class Grade(NamedTuple):
 
 
 def grade_by_rules(row: Mapping[str, Any], response: str, finish_reason: str, symbolic: verify.Symbolic) -> Grade:
-    """Grade one response. Reads only `FIELDS` of `row`. `finish_reason` "length" makes it truncated
-    whatever it says; so does thinking, or a last box, that was never closed."""
-    answer, question = str(row["answer"]), str(row.get("question") or "")
-    if response.strip() and response.strip() == answer.strip() and finish_reason != "length":
-        return Grade(tidy(clean(answer))[:MAX_SHOWN], CORRECT, "verbatim")
+    """Grade one response. Reads only `FIELDS` of `row`; of several `answers` any will do. `finish_reason` "length"
+    makes it truncated whatever it says; so does thinking, or a last box, that was never closed."""
+    answers = [str(answer) for answer in row.get("answers") or [row["answer"]]]
+    question = str(row.get("question") or "")
+    if response.strip() in {answer.strip() for answer in answers} - {""} and finish_reason != "length":
+        return Grade(tidy(clean(response))[:MAX_SHOWN], CORRECT, "verbatim")
     reading = read(response)
     if reading.cut:
         return Grade(None, TRUNCATED, "cut")
-    options = None
+    options, readings = None, []
     if row.get("question_type") == "multi_choice" and row.get("choices"):
-        options = Options(row["choices"], answer, row.get("answer_type"))
-        stated = choice_in(options, question, reading)
+        options = Options(row["choices"], answers, row.get("answer_type"))
+        stated = letters_in(options, reading) if options.together else choice_in(options, question, reading)
     else:
-        gold = gold_text(answer)
-        stated = free_answer_in(reading, gold, question)
+        golds = [gold_text(answer) for answer in answers]
+        readings = [(gold, *free_answer_in(reading, gold, question)) for gold in golds]
+        stated = next((found for _, found, _ in readings if found), None)
     if stated is None and reading.inside and not reading.final.strip():
         found, _ = boxes(reading.inside)
         stated = Stated(found[-1][2], "boxed in the thinking", 0) if found else None
+        readings = [(gold, stated, [stated.text]) for gold, *_ in readings if stated]
+        if stated and options is not None:
+            index = options.by_letter(stated.text)
+            stated = stated if index is None else replace(stated, text=options.letters[index])
     if stated is None:
         return Grade(None, TRUNCATED if finish_reason == "length" else UNPARSED, "nothing stated")
-    shown = tidy(stated.text)[:MAX_SHOWN]
     if finish_reason == "length":
-        return Grade(shown, TRUNCATED, stated.how)
+        return Grade(tidy(stated.text)[:MAX_SHOWN], TRUNCATED, stated.how)
     if options is not None:
-        gold_letters, letters = {options.letters[i] for i in options.gold}, set(re.findall(r"\b[A-Z]\b", shown))
-        right = letters == gold_letters if options.together else stated.text in gold_letters
+        right = stated.text if stated.text in options.right else None
     else:
-        golds = [gold, *map(gold_text, row.get("answers") or [])]
-        right = any(verify.equal(each, stated.text, row.get("precision"), row.get("unit"), symbolic) for each in golds)
-    return Grade(shown, CORRECT if right else WRONG, stated.how)
+        asked = row.get("precision"), row.get("unit")
+        pairs = ((gold, text) for gold, _, texts in readings for text in texts)
+        right = next((text for gold, text in pairs if verify.equal(gold, text, *asked, symbolic)), None)
+    return Grade(tidy(right or stated.text)[:MAX_SHOWN], WRONG if right is None else CORRECT, stated.how)
 
 
 def gold_text(answer: str) -> str:
-    """The gold answer itself: the last box of a worked solution, else the whole text."""
+    """The gold answer itself: the last box of a worked solution, what its last sentence arrives at, else the whole
+    text."""
     answer = clean(answer)
     found, _ = boxes(answer)
-    return (joined(answer, found, words=True) or found[-1][2]) if found else answer
+    if found:
+        return joined(answer, found, words=True) or found[-1][2]
+    if _WORKED.search(answer) and len(answer) > 25:
+        closing = re.split(r"∴|\b(?:therefore|thus|hence)\b|故|所以|因此", answer.rstrip(" .。"), flags=re.I)[-1]
+        value = value_in(closing.strip(" ,:")) or answer
+        last = value.rpartition("=")[2]
+        return last if re.search(r"\d", last) else value
+    return answer
 
 
 def choice_in(options: Options, question: str, reading: Response) -> Stated | None:
     """The option that a response takes, as its letter; a value that is no option, as it stands; or
     nothing."""
     value = None
-    for stated in reversed(reading.stated):
-        for find in (options.by_letter, options.by_text, options.mentioned):
-            index = find(stated.text)
-            if index is not None:
-                return Stated(options.letters[index], stated.how, stated.start)
+    final = reading.final.strip()
+    if reading.later:
+        index = next(
+            (i for s in reversed(restate.sentences(reading.later)) if (i := _named(options, s)) is not None), None
+        )
+        if index is not None:
+            return Stated(options.letters[index], "stated", 0)
+    for stated in (*reversed(reading.boxed), *reversed(reading.stated)):
+        texts = phrases_in(stated.text)[:0:-1] if stated.how == "boxed" and not is_expression(tidy(stated.text)) else []
+        for text in (stated.text, *texts):
+            for find in (options.by_letter, options.by_text, options.mentioned):
+                index = find(text)
+                if index is not None:
+                    return Stated(options.letters[index], stated.how, stated.start)
         if value is None and stated.how != "stated":
             value = stated
     if value is not None:
         return value
-    final = reading.final.strip()
-    sentences = restate.sentences(final)
+    sentences = [s for s in restate.sentences(final) if not restate.supposes(s)]
     closing = sentences[-1] if sentences else ""
-    for find in (options.by_letter, options.by_text, options.closing):
-        for passage in (final, closing):
-            index = find(passage)
-            if index is not None:
-                return Stated(options.letters[index], "bare", 0)
+    index = options.ticked(final, bool(_INVERTED.search(question)))
+    if index is None:
+        index = next((i for passage in (final, closing) if (i := _named(options, passage)) is not None), None)
+    if index is not None:
+        return Stated(options.letters[index], "bare", 0)
     if options.yes_no:
         index = _yes_no(options, question, sentences)
         return None if index is None else Stated(options.letters[index], "restated", 0)
@@ -100,6 +128,25 @@ def choice_in(options: Options, question: str, reading: Response) -> Stated | No
     return None
 
 
+def _named(options: Options, passage: str) -> int | None:
+    finds = (options.by_letter, options.by_text, options.closing)
+    return next((index for find in finds if (index := find(passage)) is not None), None)
+
+
+def letters_in(options: Options, reading: Response) -> Stated | None:
+    """The letters that a response takes where the question wants several, as "A, C": of the last box or run of
+    boxes, else of the last statement or sentence that names any."""
+    found, _ = boxes(reading.final)
+    run = joined(reading.final, found, words=True)
+    closing = restate.sentences(reading.final)[-1:]
+    texts = [run] if run else [*(s.text for s in reversed((*reading.stated, *reading.boxed))), *closing]
+    for text in texts:
+        letters = options.several(text)
+        if letters:
+            return Stated(", ".join(letters), "boxed" if reading.boxed else "stated", 0)
+    return None
+
+
 def _yes_no(options: Options, question: str, sentences: list[str]) -> int | None:
     """Yes or no from sentences that begin with it, else from those that restate the question; if they
     agree."""
@@ -108,21 +155,48 @@ def _yes_no(options: Options, question: str, sentences: list[str]) -> int | None
     return options.normal.index(said.pop()) if len(said) == 1 else None
 
 
-def free_answer_in(reading: Response, gold: str, question: str) -> Stated | None:
-    """The value that a response gives to a question without options. Of the gold answer only its kind is
-    used: a list lets several boxes be one answer, a word lets a statement in words be one."""
-    in_words = not re.search(r"[\d\\]", tidy(gold))
-    for stated in reversed(reading.stated):
-        if stated.how == "boxed":
-            found, _ = boxes(reading.final)
-            return Stated(joined(reading.final, found, verify.is_list(gold)) or stated.text, "boxed", stated.start)
-        value = value_in(stated.text, question) or (stated.text if in_words else None)
-        if value:
-            return Stated(value, stated.how, stated.start)
+def free_answer_in(reading: Response, gold: str, question: str) -> tuple[Stated | None, list[str]]:
+    """What a response gives to a question without options, and the readings of it that may be compared. Of the gold
+    answer only its kind is used: one of several parts lets several boxes be one answer, one in words lets a
+    statement in words be one."""
+    number = quantities.parse(gold) is not None
+    parts = 1 if number else len(forms.parts(gold).parts)
+    in_words = not number and (parts > 1 or not is_expression(tidy(gold)))
+    letter = re.fullmatch(r"[A-Z]", tidy(gold))
+
+    def versions(text: str) -> list[str]:
+        value = value_in(text, question)
+        lettered = [m[1]] if letter and (m := _LETTERED.match(tidy(text))) else []
+        return lettered + ([value] if value and not in_words else []) + (phrases_in(text) if in_words else [])
+
+    if reading.boxed:
+        text, all_boxes = reading.boxed[-1].text, "; ".join(box.text for box in reading.boxed)
+        found, _ = boxes(reading.final)
+        if parts > 1 and len(forms.parts(text).parts) != parts == len(forms.parts(all_boxes).parts):
+            text = all_boxes
+        else:
+            text = joined(reading.final, found, verify.is_list(gold)) or text
+        plain = tidy(text)
+        prose = (
+            not quantities.parse(plain) and not is_expression(plain) and not re.search(r"\b(?:n?or|not|maybe)\b", plain)
+        )
+        return Stated(text, "boxed", reading.boxed[-1].start), [text, *(versions(plain) if prose else [])]
+    if reading.later:
+        passages = [s for s in restate.sentences(reading.later) if not restate.supposes(s)][::-1]
+        texts = next((texts for passage in passages if (texts := versions(passage))), None)
+        if texts:
+            return Stated(texts[0], "stated", 0), texts
+    if parts > 1 and sum(len(forms.parts(s.text).parts) for s in reading.stated) == parts and len(reading.stated) > 1:
+        return reading.stated[-1], ["; ".join(s.text for s in reading.stated)]
+    for stated in sorted(reversed(reading.stated), key=lambda s: s.weak):
+        texts = versions(stated.text)
+        if texts:
+            return Stated(texts[0], stated.how, stated.start), texts
     final = reading.final.strip()
     sentences = restate.sentences(final)
     passages = [final] if len(final) <= 200 else [sentences[-1], restate.restating(question, sentences)]
-    value = next((v for passage in passages if passage and (v := value_in(passage, question))), None)
-    if value is None and in_words and len(final) <= 100:
-        value = final or None
-    return Stated(value, "bare", 0) if value else None
+    if in_words and len(final) <= 200:
+        passages = [*sentences[-1:], final]
+    texts = [text for passage in passages if passage for text in versions(passage)]
+    texts = texts if in_words else texts[:1]
+    return (Stated(texts[0], "bare", 0), texts) if texts and (len(final) <= 200 or not in_words) else (None, [])

@@ -20,7 +20,9 @@ _COPULAS = (
     re.compile(r"\b(?:is|are|was|were|equals?|gives?)\b|[=≈]|\\approx|\\equiv", re.I),
     re.compile(r"\b(?:be|by|has|have|of)\b|:", re.I),
 )
-_NOT_THIS = r"\b(?:not|(?:more|less|fewer|greater|larger|smaller) than)\b"
+_SAYING = re.compile(r"\b(?:is|are|was|were|be|equals?)\b(?! not)|[=:]|[是为]", re.I)
+_SO = re.compile(r"\b(?:therefore|thus|hence|so)\b,?(?! (?:that|far|much|many)\b)(?=\s+\S)", re.I)
+_NOT_THIS = r"(?:不[是为等]|\b(?:not|(?:more|less|fewer|greater|larger|smaller) than)\b)"
 _UNLIKE, _OTHERWISE = re.compile(rf"\W*{_NOT_THIS}", re.I), re.compile(rf"{_NOT_THIS}\W*$", re.I)
 _RANGE = re.compile(rf"\b(?:between|from)\s+({_DIGITS})\s*(?:and|to|-)\s*({_DIGITS})", re.I)
 _OPERATOR = re.compile(r"\s*(?:[-+*/^=×÷·<>]|\\(?:times|cdot|div|pm)|x\s*\d)")
@@ -29,7 +31,8 @@ _OPERATOR = re.compile(r"\s*(?:[-+*/^=×÷·<>]|\\(?:times|cdot|div|pm)|x\s*\d)"
 def is_expression(text: str) -> bool:
     """Whether `text` is a formula, list or value by itself, without a word of prose."""
     words = re.findall(
-        r"[A-Za-z]{3,}|[\u0400-\u04ff\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7af]", re.sub(r"\\[a-zA-Z]+", " ", text)
+        r"[A-Za-z]{3,}|\b(?:[Ii][ts]|[Ss]o|[Ww]e|an|of|be)\b|[\u0400-\u04ff\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7af]",
+        re.sub(r"\\[a-zA-Z]+", " ", text),
     )
     return bool(re.search(r"[\d\\^=]|\bpi\b", text)) and all(word.lower() in _FUNCTIONS for word in words)
 
@@ -42,6 +45,13 @@ def _inside(match: re.Match[str]) -> str:
     return next(group for group in match.groups() if group)
 
 
+def phrases_in(text: str) -> list[str]:
+    """What `text` may be saying in words: what follows each of its first "is", "are", ":" or "=", and all of it."""
+    whole = tidy(text)
+    ends = [m.end() for m in list(_SAYING.finditer(whole))[:6]]
+    return [whole, *(whole[end:].strip() for end in ends)]
+
+
 def value_in(text: str, question: str = "") -> str | None:
     """The value that `text` states: all of it where it is one; else what follows its last "is", "=" or the
     like; else its last formula, or its number (of several, one that the question does not name). None: no
@@ -52,6 +62,9 @@ def value_in(text: str, question: str = "") -> str | None:
     opening = _opening(text)
     if opening:
         return opening
+    clause = list(_SO.finditer(text))
+    if clause and text[: clause[-1].start()].strip() and (value := value_in(text[clause[-1].end() :], question)):
+        return value
     between = _RANGE.search(text)
     if between and len(_NUMBER.findall(text)) == 2:
         return f"{between[1]} to {between[2]}"

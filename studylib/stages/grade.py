@@ -5,6 +5,7 @@ import os
 import pandas as pd
 
 from studylib.params.load import Params
+from studylib.store import machine
 from studylib.store.files import plain_rows, write_table
 from studylib.store.store import Work
 
@@ -25,7 +26,7 @@ def grade_responses(responses: pd.DataFrame, work: Work, params: Params) -> tupl
     known = {row["id"]: row for row in plain_rows(work.inputs["questions"])}
     columns = zip(responses["question_id"], responses["text"], responses["finish_reason"], strict=True)
     rows = [{**known[name], "response": text, "finish_reason": reason} for name, text, reason in columns]
-    found, judge = list(grade_many(rows, jobs=_threads())), {}
+    found, judge = list(grade_many(rows, jobs=_jobs())), {}
     if params.judge:
         from studylib.grading.judged import judged
 
@@ -48,5 +49,6 @@ def levels(work: Work, params: Params) -> None:
     write_table(tag_levels(join_scores(responses, grades, known)), work.path / "levels.parquet")
 
 
-def _threads() -> int:
-    return int(os.environ.get("OMP_NUM_THREADS") or len(os.sched_getaffinity(0)))
+def _jobs() -> int:
+    """All cores beside GPUs, where nothing else wants them; else this process's share."""
+    return machine.cores() if machine.gpus() else int(os.environ.get("OMP_NUM_THREADS") or machine.cores())

@@ -1,9 +1,14 @@
 """The data that training makes for training: distilled, filtered, mixed."""
 
+from typing import TYPE_CHECKING
+
 from studylib.errors import StudyError
 from studylib.params.load import Params
 from studylib.store.files import load_rows, read_table, save_rows
 from studylib.store.store import Run, Work
+
+if TYPE_CHECKING:
+    from datasets import Dataset
 
 
 def distill(work: Work, params: Params) -> None:
@@ -13,14 +18,13 @@ def distill(work: Work, params: Params) -> None:
     rows = load_rows(work.inputs["questions"])
     answers = _answers(work.inputs["responses"], work.inputs["grades"])
     asked = [answers[name] for name in rows["id"]]
-    kept = shortest_correct([{"place": place} for place in range(len(rows))], asked, asked)
+    kept = shortest_correct(_places(rows), asked, asked)
     if not kept:
         raise StudyError(
             f"None of the {sum(map(len, asked))} responses of the careful SFT model is correct: there is "
             "nothing to distil; train it longer (sft.epochs of the arm sft_careful)."
         )
-    solved = rows.select([row["place"] for row in kept])
-    save_rows(solved.add_column("trace", [row["trace"] for row in kept]), work.path)
+    save_rows(_with(rows, kept, "trace"), work.path)
     work.facts |= {"queries": len(rows), "kept": len(kept)}
 
 
@@ -45,16 +49,24 @@ def mix(work: Work, params: Params) -> None:
     told = _answers(work.inputs["traces"], work.inputs["trace_grades"])
     traces = {name: [a.text for a in given if a.outcome == "correct"] for name, given in told.items()}
     asked = [answers[name] for name in rows["id"]]
-    places = [{"id": name, "place": place} for place, name in enumerate(rows["id"])]
-    mixed = mixing.mix(places, asked, asked, traces)
+    mixed = mixing.mix(_places(rows), asked, asked, traces)
     if not mixed:
         raise StudyError("Neither the RL model nor the traces answer a query correctly: train rl longer (rl.steps).")
-    kept = rows.select([row["place"] for row in mixed])
-    for column in ("trace", "source"):
-        kept = kept.add_column(column, [row[column] for row in mixed])
-    save_rows(kept, work.path)
+    save_rows(_with(rows, mixed, "trace", "source"), work.path)
     from_rl = sum(row["source"] == "rl" for row in mixed)
     work.facts |= {"queries": len(rows), "from_rl": from_rl, "from_traces": len(mixed) - from_rl}
+
+
+def _places(rows: "Dataset") -> list[dict]:
+    return [{"id": name, "place": place} for place, name in enumerate(rows["id"])]
+
+
+def _with(rows: "Dataset", chosen: list[dict], *columns: str) -> "Dataset":
+    """The rows at the chosen places with columns of these; pictures are passed on as the files that they are."""
+    kept = rows.select([row["place"] for row in chosen])
+    for column in columns:
+        kept = kept.add_column(column, [row[column] for row in chosen])
+    return kept
 
 
 def _answers(responses: Run, grades: Run) -> dict[str, list]:

@@ -1,12 +1,15 @@
 """Stages that train a model, one function per method."""
 
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from studylib.params.load import Params
 from studylib.params.schema import Interleaved, Progressive, Rl, Sft
 from studylib.store.files import load_rows, model_of, read_table
 from studylib.store.store import Work
+
+if TYPE_CHECKING:
+    from datasets import Dataset
 
 
 def sft(work: Work, params: Params) -> None:
@@ -39,13 +42,14 @@ def progressive(work: Work, params: Params) -> None:
     config, wanted = Rl(**work.stage.params["rl"]), Progressive(**work.stage.params["progressive"])
     grades = read_table(work.inputs["grades"], "grades")
     rates = (grades["outcome"] == "correct").groupby(grades["question_id"]).mean()
-    rows = [{**row, "pass_rate": float(rates[row["id"]])} for row in load_rows(work.inputs["data"])]
-    hard = [row for row in rows if row["pass_rate"] == 0]
-    work.facts |= {"hard": len(hard), "hard_with_prefix": sum(bool(cut(row["trace"], 1.0)) for row in hard)}
+    rows = load_rows(work.inputs["data"])
+    rows = rows.add_column("pass_rate", [float(rates[name]) for name in rows["id"]])
+    hard = [trace for trace, rate in zip(rows["trace"], rows["pass_rate"], strict=True) if rate == 0]
+    work.facts |= {"hard": len(hard), "hard_with_prefix": sum(bool(cut(trace, 1.0)) for trace in hard)}
     _train(train_progressive, work, params, rows, config=config, weight=wanted.weight, until=wanted.until)
 
 
-def _train(train: Callable[..., dict], work: Work, params: Params, rows: Iterable[dict], **asked: Any) -> None:
+def _train(train: Callable[..., dict], work: Work, params: Params, rows: "Dataset", **asked: Any) -> None:
     """Trains from the stage's start; the trainer's facts go into the manifest."""
     start, seed = model_of(work.inputs, params), work.stage.seed
-    work.facts |= train(start, list(rows), work.path, seed=seed, report=work.report, **asked, **work.launched)
+    work.facts |= train(start, rows, work.path, seed=seed, report=work.report, **asked, **work.launched)

@@ -5,6 +5,8 @@ import importlib.metadata
 import os
 import platform
 import resource
+import shutil
+import socket
 import subprocess
 import sys
 import threading
@@ -47,13 +49,8 @@ def git_commit() -> str | None:
 
 @cache
 def packages() -> dict[str, str]:
-    found = {}
-    for name in _PACKAGES:
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
+    installed = {package.name for package in importlib.metadata.distributions()}
+    return {name: importlib.metadata.version(name) for name in _PACKAGES if name in installed}
 
 
 @cache
@@ -102,6 +99,32 @@ def give_back_memory(every: float = 15.0) -> None:
 def _trim() -> None:
     if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):
         trim(0)
+
+
+def gpus() -> bool:
+    """Whether there is a GPU to work on. Asks the driver's own tool: to import torch takes seconds."""
+    return shutil.which("nvidia-smi") is not None and os.environ.get("CUDA_VISIBLE_DEVICES") != ""
+
+
+def hide_gpus() -> None:
+    """Keeps work that is made for CPUs off a GPU that happens to be there; to be called before torch looks for one."""
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""
+
+
+def cores() -> int:
+    return len(os.sched_getaffinity(0))
+
+
+def here() -> str:
+    """Names this process among those of all nodes, for `die_with_launcher`."""
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+def die_with_launcher(launcher: str) -> None:
+    """`die_with` the process that `here` named, if it is of this node: Slurm itself ends those of others."""
+    host, _, pid = launcher.rpartition(":")
+    if host == socket.gethostname():
+        die_with(int(pid))
 
 
 def die_with(pid: int) -> None:

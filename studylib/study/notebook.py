@@ -21,7 +21,7 @@ import pandas as pd
 from studylib.errors import StudyError, named_error
 from studylib.params.load import Params, load_params, nearest
 from studylib.paths import ROOT
-from studylib.store import store
+from studylib.store import machine, store
 from studylib.store.files import load_rows, model_of
 from studylib.store.identity import Stage
 from studylib.store.store import Run
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from datasets import Dataset
 from studylib.paths import reference_root, runs_root
 from studylib.study.plan import plan_identity
+from studylib.study.progress import Logs, shown
 
 
 class Study:
@@ -42,6 +43,8 @@ class Study:
             raise StudyError(f"The seed is {seed}: seeds are whole numbers from 1.")
         self.reading = os.environ.get("STUDY_READ") == "1"
         self.params: Params = load_params(scale, self.overrides)
+        if not self.params.launch:
+            machine.hide_gpus()
         self.plan = build_plan(self.params, seed)
         self.root = runs_root(scale)
 
@@ -49,8 +52,8 @@ class Study:
     def stamp(self) -> str:
         """What every figure says of its origin: scale, seed and the identity of the whole plan."""
         committed = reference_root(self.scale) / f"plan.s{self.seed}.txt"
-        told = committed.read_text() if self.reading and committed.exists() else plan_identity(self.plan)
-        return f"scale {self.scale}, seed {self.seed}, plan {told[:8]}"
+        identity = committed.read_text() if self.reading and committed.exists() else plan_identity(self.plan)
+        return f"scale {self.scale}, seed {self.seed}, plan {identity[:8]}"
 
     def stage(self, name: str) -> Stage:
         if name not in self.plan:
@@ -59,7 +62,7 @@ class Study:
             )
         return self.plan[name]
 
-    def run(self, *names: str, workers: int | None = None) -> None:
+    def run(self, *names: str) -> None:
         """Makes the stages that are missing, and what they need, in processes that outlive a dead kernel."""
         missing = [name for name in names if not self.has(name)]
         if not missing:
@@ -69,19 +72,8 @@ class Study:
                 f"outputs/{self.scale} holds no {missing[0]} of seed {self.seed}: make reference "
                 f"SCALE={self.scale} writes it, and without STUDY_READ it is computed."
             )
-        command = [
-            sys.executable,
-            "-m",
-            "studylib",
-            "stage",
-            *missing,
-            "--scale",
-            self.scale,
-            "--seed",
-            str(self.seed),
-        ]
-        if workers:
-            command += ["--workers", str(workers)]
+        command = [sys.executable, "-m", "studylib", "stage", *missing]
+        command += ["--scale", self.scale, "--seed", str(self.seed)]
         for key, value in self.overrides.items():
             command += ["--set", f"{key}={json.dumps(value)}"]
         follow(command, self.root / ".work" / f"log-{os.getpid()}-{time.time_ns()}.txt")
@@ -133,11 +125,11 @@ class Study:
         """Which parent this seed's validation calls better, by part of the benchmarks and level."""
         from studylib.analysis import checkpoints, difficulty, synergy
 
-        asked = self.table("questions.validation", "questions.parquet")
+        questions = self.table("questions.validation", "questions.parquet")
         parents = pd.concat([self.validation(arm) for arm in synergy.PARENTS])
         levels = self.table("levels.validation", "levels.parquet")
         levels = difficulty.with_parts(levels, self.params.data.training)
-        return synergy.better_parents(checkpoints.chosen_responses(parents, asked), levels)
+        return synergy.better_parents(checkpoints.chosen_responses(parents, questions), levels)
 
     def log(self, arm: str) -> pd.DataFrame:
         """The training log of an arm, a row a logged step."""
@@ -152,9 +144,9 @@ class Study:
 
         The shares 0 and 1 are the chosen checkpoints of the parents, validated on the same questions and draws.
         """
-        wanted, grid = self.params.arms[arm][-1].merging, self.validation(arm)
-        told = grid["checkpoint"].str.rsplit("-", n=1, expand=True)
-        parts = [grid.assign(merge=told[0], share=told[1].astype(float))]
+        wanted, grid = self.params.arms[arm].merging, self.validation(arm)
+        names = grid["checkpoint"].str.rsplit("-", n=1, expand=True)
+        parts = [grid.assign(merge=names[0], share=names[1].astype(float))]
         for parent, share in ((wanted.rl, 0.0), (wanted.sft, 1.0)):
             chosen = json.loads((self.get(f"{parent}.select").path / "selection.json").read_text())["checkpoint"]
             table = self.validation(parent)
@@ -176,9 +168,9 @@ class Study:
         return model_of(inputs, self.params)
 
     def save(self, table: pd.DataFrame, name: str) -> pd.DataFrame:
-        """Keeps a table of this chapter beside its executed notebook; gives it back."""
-        folder = Path(os.environ.get("STUDY_TABLES") or self.root / ".work" / "tables")
-        folder.mkdir(parents=True, exist_ok=True)
+        """Keeps a table of this chapter in `tables/` beside the notebook; gives it back."""
+        folder = Path("tables")
+        folder.mkdir(exist_ok=True)
         table.to_csv(folder / f"{name}.csv", index=False)
         return table
 
@@ -186,16 +178,17 @@ class Study:
 def follow(command: list[str], log: Path) -> None:
     """Runs a command, its output in `log`, its latest line shown. Raises StudyError with its last words."""
     log.parent.mkdir(parents=True, exist_ok=True)
-    show = _shower()
+    show, logs = shown(), Logs(log.parent, log.name)
     with log.open("w") as out:
         process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, cwd=ROOT, start_new_session=True)
-    lines = [""]
+    code, lines = None, ["no word"]
     try:
-        with log.open() as told:
-            while (code := process.poll()) is None:
-                lines += _show_new(told, show)
-                time.sleep(0.2)
-            lines += _show_new(told, show)
+        while code is None:
+            time.sleep(0.2)
+            code = process.poll()
+            for line in logs.new():
+                show(line)
+                lines.append(line)
     except KeyboardInterrupt:
         os.killpg(process.pid, signal.SIGTERM)
         raise
@@ -203,37 +196,3 @@ def follow(command: list[str], log: Path) -> None:
         ended = f"{' '.join(command[2:])} ended with code {code}: {lines[-1]}; all it said is in {log}."
         raise StudyError(named_error(lines) or ended)
     log.unlink()
-
-
-def _show_new(told, show) -> list[str]:
-    lines = [line.rstrip("\n") for line in told.readlines()]
-    for line in lines:
-        show(line)
-    return [line for line in lines if line]
-
-
-def _shower():
-    """Shows a line: in a notebook in place of the one before, and in the file that make watches."""
-    watched = os.environ.get("STUDY_PROGRESS")
-    try:
-        from IPython import get_ipython
-    except ImportError:
-        shell = None
-    else:
-        shell = get_ipython()
-    handle = None
-    if shell is not None:
-        from IPython.display import display
-
-        handle = display({"text/plain": "starting"}, raw=True, display_id=True)
-
-    def show(line: str) -> None:
-        if watched:
-            with open(watched, "a") as file:
-                file.write(line + "\n")
-        if handle is not None:
-            handle.update({"text/plain": line}, raw=True)
-        elif not watched:
-            print(line, flush=True)
-
-    return show

@@ -46,5 +46,5 @@ def _measured(study: Study) -> dict[str, pd.DataFrame]:
 
 def _scores(study: Study, arm: str, folder: str) -> pd.DataFrame:
     """Test responses of one checkpoint, as those of `base_instructed` of a study with it for a base."""
-    asked = {**study.overrides, "model.path": folder, "model.revision": None}
-    return Study(study.scale, study.seed, asked).scores("base_instructed").assign(arm=arm)
+    overrides = {**study.overrides, "model.path": folder, "model.revision": None}
+    return Study(study.scale, study.seed, overrides).scores("base_instructed").assign(arm=arm)

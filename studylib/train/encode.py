@@ -1,11 +1,13 @@
-"""Rows to tensors, once: prompt ids, 3D positions and the frozen tower's image features.
+"""Rows to tensors: prompt ids, 3D positions and the frozen tower's image features.
 
-The processor and `get_rope_index` cost more than a training step of the mini base: neither runs inside one.
+The processor and `get_rope_index` cost more than a training step of the mini base: what they make is kept.
 """
 
 from __future__ import annotations
 
 import copy
+import functools
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -15,10 +17,11 @@ from peft import PeftModel
 from torch.nn.utils.rnn import pad_sequence
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
-from studylib.engine.prompts import on_white, render
+from studylib.engine.prompts import TOGETHER, PromptIds, on_white
 from studylib.errors import StudyError
 
-CACHE_BYTES = 2**30  # image features kept in memory; beyond it they are computed again when asked for
+CACHE_BYTES = 2**30  # image features kept in memory, those used last; others are computed again
+CACHED_PROMPTS = 4096
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,7 @@ class Prompt:
 
     def followed_by(self, tokens: Sequence[int]) -> Prompt:
         """The prompt and text tokens after it (a demonstration prefix)."""
-        ids = torch.cat([self.ids, torch.tensor(tokens, dtype=torch.long)])
+        ids = torch.cat([self.ids, torch.as_tensor(tokens, dtype=torch.long)])
         steps = self.positions[:, -1:] + 1 + torch.arange(len(tokens))
         return Prompt(ids, torch.cat([self.positions, steps], dim=1))
 
@@ -43,87 +46,90 @@ def language_base(model):
 class Prompts:
     """Encoded prompts of question rows, in row order, with their image features (vision tower frozen).
 
+    Texts are tokenised at once, for their lengths; positions and features are made when a row is asked for, and kept
+    as long as there is room. A picture is decoded for its features alone.
     Raises `StudyError` if the vision tower can be trained: its features may then not be kept.
     """
 
-    def __init__(self, model, processor, rows: Sequence[dict], instruct: bool = True, chunk: int = 64):
+    def __init__(self, model, processor, rows: Sequence[dict], instruct: bool = True):
         self.base = language_base(model)
         if any(p.requires_grad for p in self.base.model.visual.parameters()):
             raise StudyError("The vision tower is trainable: call studylib.engine.models.freeze_vision(model) first.")
-        self.processor, self.rows, self.instruct = processor, rows, instruct
+        self.processor, self.rows = processor, rows
         self.visual = _own_tower(self.base.model.visual)
-        self.pictures = [len(row["images"]) for row in rows]
-        self.items: list[Prompt] = []
-        self._features: dict[int, torch.Tensor] = {}
-        self._bytes = 0
-        for start in range(0, len(rows), chunk):
-            self._encode(range(start, min(start + chunk, len(rows))))
+        self.ids = PromptIds(processor, rows, instruct)
+        self._made = functools.lru_cache(CACHED_PROMPTS)(self._encode)
+        self._features: OrderedDict[int, torch.Tensor] = OrderedDict()
 
     def __len__(self) -> int:
-        return len(self.items)
+        return len(self.ids)
 
     def __getitem__(self, index: int) -> Prompt:
-        return self.items[index]
+        return self._made(index)
+
+    @property
+    def lengths(self) -> list[int]:
+        """Tokens of each prompt, those of its pictures included."""
+        return self.ids.lengths
 
     def features(self, indices: Sequence[int]) -> dict[str, torch.Tensor]:
         """{"image_features": (image tokens, hidden)} of these rows in this order; {} if no picture."""
-        pictured = [i for i in indices if self.pictures[i]]
+        pictured = [i for i in indices if len(self.ids.grids[i])]
         missing = sorted({i for i in pictured if i not in self._features})
-        found = self._tower(missing, self._process(missing)) if missing else {}
-        self._keep(found)
+        found = self._tower(missing) if missing else {}
+        for i in pictured:
+            if i not in found:
+                self._features.move_to_end(i)
         chosen = [found[i] if i in found else self._features[i] for i in pictured]
+        self._keep(found)
         return {"image_features": torch.cat(chosen)} if chosen else {}
 
-    def _process(self, indices: Sequence[int]):
-        rows = [self.rows[i] for i in indices]
-        texts = [render(self.processor, row, self.instruct) for row in rows]
-        images = [on_white(picture) for row in rows for picture in row["images"]]
-        return self.processor(text=texts, images=images or None, padding=False)
-
-    def _encode(self, indices: Sequence[int]) -> None:
-        batch = self._process(indices)
-        ids, types = batch["input_ids"], batch["mm_token_type_ids"]
-        grids = torch.as_tensor(batch["image_grid_thw"]) if "image_grid_thw" in batch else torch.zeros(0, 3)
-        split = grids.long().split([self.pictures[i] for i in indices])
-        self.items += [self._locate(*parts) for parts in zip(ids, types, split, strict=True)]
-        if len(grids) and self._bytes < CACHE_BYTES:
-            self._keep(self._tower(indices, batch))
-
-    def _locate(self, ids: list[int], types: list[int], grids: torch.Tensor) -> Prompt:
-        if len(grids) == 0:
-            return Prompt(torch.tensor(ids), torch.arange(len(ids)).repeat(3, 1))
-        positions, _ = self.base.model.get_rope_index(torch.tensor([ids]), torch.tensor([types]), grids)
-        return Prompt(torch.tensor(ids), positions[:, 0])
+    def _encode(self, index: int) -> Prompt:
+        ids, grid = self.ids[index], self.ids.grids[index]
+        if len(grid) == 0:
+            return Prompt(ids, torch.arange(len(ids)).repeat(3, 1))
+        types = (ids == self.processor.image_token_id).int()
+        positions, _ = self.base.model.get_rope_index(ids[None], types[None], grid)
+        return Prompt(ids, positions[:, 0])
 
     @torch.no_grad()
-    def _tower(self, indices: Sequence[int], batch) -> dict[int, torch.Tensor]:
+    def _tower(self, indices: Sequence[int]) -> dict[int, torch.Tensor]:
         device = self.visual.device
-        pixels = torch.as_tensor(batch["pixel_values"], device=device)
-        grids = torch.as_tensor(batch["image_grid_thw"], device=device)
-        sizes = (grids.prod(-1) // self.visual.spatial_merge_size**2).tolist()
-        seen = self.visual(pixels.to(self.visual.dtype), grid_thw=grids, return_dict=True).pooler_output
-        features = iter(seen.split(sizes))
-        pictured = [i for i in indices if self.pictures[i]]
-        return {i: torch.cat([next(features).cpu() for _ in range(self.pictures[i])]) for i in pictured}
+        pictures = [on_white(picture) for i in indices for picture in self.rows[i]["images"]]
+        batch = self.processor.image_processor(images=pictures, return_tensors="pt")
+        pixels, grid = batch["pixel_values"].to(device, self.visual.dtype), batch["image_grid_thw"]
+        if not torch.equal(grid, torch.cat([self.ids.grids[i] for i in indices])):
+            raise StudyError(
+                f"A picture of the rows {indices} has another size than its header says: report the file with the "
+                "versions of transformers and pillow."
+            )
+        with torch.autocast(device.type, enabled=False):
+            seen = self.visual(pixels, grid_thw=grid.to(device), return_dict=True).pooler_output
+        counts = [int(self.ids.seen(i).sum()) for i in indices]
+        return dict(zip(indices, seen.cpu().split(counts), strict=True))
 
     def _keep(self, found: dict[int, torch.Tensor]) -> None:
-        if self._bytes < CACHE_BYTES:
-            self._features |= found
-            self._bytes += sum(value.numel() * value.element_size() for value in found.values())
+        """Keeps the features used last; a step reads the same pictures in up to three passes."""
+        self._features |= {i: value.clone() for i, value in found.items()}
+        while sum(value.nbytes for value in self._features.values()) > CACHE_BYTES:
+            self._features.popitem(last=False)
 
 
 def _own_tower(visual):
-    """The frozen tower, or a copy of this process's own: a sharded model's own can only be run by all together."""
+    """The frozen tower, or a copy of this process's own: a sharded model's own can only be run by all together.
+
+    On a GPU in bfloat16, as the engines that sample have it.
+    """
     if torch.cuda.is_available():
-        return copy.deepcopy(visual).to("cuda")
+        return copy.deepcopy(visual).to("cuda", torch.bfloat16)
     return copy.deepcopy(visual) if torch.distributed.is_initialized() else visual
 
 
 class Target(NamedTuple):
-    """A text to learn: its token ids, and for each whether it counts in the loss."""
+    """A text to learn: its token ids (T,), int32, and for each whether it counts in the loss."""
 
-    ids: list[int]
-    counts: list[bool]
+    ids: torch.Tensor
+    counts: torch.Tensor
 
 
 def targets(tokenizer, texts: Sequence[str], masked: Sequence[Sequence | None], end: bool = False) -> list[Target]:
@@ -131,14 +137,15 @@ def targets(tokenizer, texts: Sequence[str], masked: Sequence[Sequence | None], 
 
     masked[i]: spans [start, end) of characters of text i, or None; a token with a character in one does not count.
     """
-    if not texts:
-        return []
-    encoded = tokenizer(list(texts), add_special_tokens=False, return_offsets_mapping=True)
     made = []
-    for ids, places, spans in zip(encoded["input_ids"], encoded["offset_mapping"], masked, strict=True):
-        counts = [not any(first < b and a < last for a, b in spans or ()) for first, last in places]
-        whole = bool(ids) and end
-        made.append(Target(ids + [tokenizer.eos_token_id] * whole, counts + [True] * whole))
+    for start in range(0, len(texts), TOGETHER):
+        part = slice(start, start + TOGETHER)
+        encoded = tokenizer(list(texts[part]), add_special_tokens=False, return_offsets_mapping=True)
+        for ids, places, spans in zip(encoded["input_ids"], encoded["offset_mapping"], masked[part], strict=True):
+            counts = [not any(first < b and a < last for a, b in spans or ()) for first, last in places]
+            whole = bool(ids) and end
+            ids, counts = ids + [tokenizer.eos_token_id] * whole, counts + [True] * whole
+            made.append(Target(torch.tensor(ids, dtype=torch.int32), torch.tensor(counts, dtype=torch.bool)))
     return made
 
 
@@ -147,7 +154,7 @@ def pack_targets(prompts: Sequence[Prompt], wanted: Sequence[Target], pad: int) 
     batch = pack(prompts, [[target.ids] for target in wanted], pad)
     labels = batch["shift_labels"].flatten()
     for places, target in zip(batch["places"], wanted, strict=True):
-        labels[places[: len(target.ids)][~torch.tensor(target.counts)]] = -100
+        labels[places[: len(target.ids)][~target.counts]] = -100
     return batch | {"shift_labels": labels.view(batch["shift_labels"].shape)}
 
 

@@ -15,6 +15,7 @@ from datasets import Dataset
 from trl import GRPOConfig, GRPOTrainer
 from trl.trainer.utils import split_tensor_dict
 
+from studylib.data.rows import without_pictures
 from studylib.engine.models import add_lora, freeze_vision, load_model, load_processor, never_sampled
 from studylib.params.schema import Rl
 from studylib.train import loop
@@ -29,7 +30,7 @@ from studylib.train.encode import (
     pack_targets,
 )
 from studylib.train.heads import light_head, plain_attention
-from studylib.train.rewards import ACCURACY, FORMAT, accuracy, well_formed
+from studylib.train.rewards import ACCURACY, FORMAT, outcome, well_formed
 from studylib.train.rollouts import dealt_order, decoded
 
 LOGGED = {
@@ -38,6 +39,7 @@ LOGGED = {
     "reward": "reward",
     "rewards/accuracy/mean": "accuracy",
     "rewards/format/mean": "format",
+    "grader_errors": "grader_errors",
     "completions/mean_length": "length",
     "completions/clipped_ratio": "truncated",
     "entropy": "entropy",
@@ -48,8 +50,14 @@ LOGGED = {
     "taught": "taught",
     "reinforced": "reinforced",
     "sft_loss": "sft_loss",
+    "demonstrations": "demonstrations",
+    "demonstration_tokens": "demonstration_tokens",
+    "sft_gradient": "sft_gradient",
+    "rl_gradient": "rl_gradient",
     "prefix_share": "prefix_share",
     "prefix_length": "prefix_length",
+    "engine_gap": "engine_gap",
+    "engine_gap_max": "engine_gap_max",
     "num_tokens": "tokens",
     "step_time": "step_seconds",
     "generation": "generation_seconds",
@@ -69,12 +77,19 @@ class RolloutTrainer(loop.Resumable, GRPOTrainer):
         self, *, prompts: Prompts, rows: Sequence[dict], suppressed: Sequence[int], order, rollouts=decoded, **kw
     ):
         self.prompts, self.rows, self.suppressed, self.rollouts = prompts, rows, list(suppressed), rollouts
+        self.texts = without_pictures(rows)
+        self.engine_logps: list[list[float]] | None = None  # of the answers' tokens, where an engine of its own sampled
         dataset = Dataset.from_dict({"prompt": [str(i) for i in order], "row": list(order)})
+        kw["args"].vllm_max_model_length = max(self.prompt_lengths()) + kw["args"].max_completion_length
         super().__init__(reward_funcs=[self._accuracy, self._format], train_dataset=dataset, **kw)
         self.reward_func_names = ["accuracy", "format"]
         light_head(language_base(self.model), self.temperature, entropy=True)
         if self.ref_model is not None:
             light_head(self.ref_model, self.temperature)
+
+    def prompt_lengths(self) -> list[int]:
+        """Tokens that may stand before an answer (rows,): an engine must have room for them and the whole answer."""
+        return self.prompts.lengths
 
     def _prompt(self, row: int) -> Prompt:
         return self.prompts[row]
@@ -82,7 +97,10 @@ class RolloutTrainer(loop.Resumable, GRPOTrainer):
     def _accuracy(self, completions, completion_ids, row, **_) -> list[float]:
         ends = set(self.eos_token_ids)
         reasons = ["stop" if ids[-1] in ends else "length" for ids in completion_ids]
-        return [accuracy(self.rows[i], c, why) for i, c, why in zip(row, completions, reasons, strict=True)]
+        asked = zip(row, completions, reasons, strict=True)
+        outcomes = [outcome(self.texts[i], completion, why) for i, completion, why in asked]
+        self._metrics["train"]["grader_errors"].append(outcomes.count("grader error") / len(outcomes))
+        return [float(outcome == "correct") for outcome in outcomes]
 
     def _format(self, completions, **_) -> list[float]:
         return [well_formed(c) for c in completions]
@@ -93,7 +111,23 @@ class RolloutTrainer(loop.Resumable, GRPOTrainer):
         output = super()._generate_and_score_completions(inputs)
         metrics = self._metrics["train"]
         metrics["scoring"].append(time.perf_counter() - start - metrics["generation"][-1])
+        if self.engine_logps is not None and output.get("old_per_token_logps") is not None:
+            self._log_gap(output["old_per_token_logps"], output["completion_mask"].bool())
         return {**output, "row": torch.tensor(self._batch_rows)}
+
+    def _log_gap(self, trained: torch.Tensor, mask: torch.Tensor) -> None:
+        """Logs how far the engine's log-probabilities of what it said are from the trainer's, in nats a token.
+
+        They are the same policy's in two implementations: what they differ by makes GRPO off-policy.
+        """
+        sampled = torch.zeros_like(trained)
+        for row, logps in zip(sampled, self.engine_logps, strict=True):
+            row[: len(logps)] = torch.tensor(logps)
+        gap = ((trained - sampled).abs() * mask).flatten()
+        parts = torch.stack([gap.sum(), mask.sum().to(gap.dtype), gap.max()])
+        total, tokens, largest = self.accelerator.gather(parts).view(-1, 3).unbind(1)
+        self._metrics["train"]["engine_gap"].append(float(total.sum() / tokens.sum()))
+        self._metrics["train"]["engine_gap_max"].append(float(largest.max()))
 
     def _prepare_inputs(self, generation_batch):
         """As TRL's, but mini-batches are whole groups (64 of 128 prompts), not rollouts at random."""
@@ -143,12 +177,17 @@ class RolloutTrainer(loop.Resumable, GRPOTrainer):
         return torch.arange(len(self._batch_rows)) % self.num_generations == 0
 
     def count_taught(self, batch: dict, targets: Mapping[int, Target]) -> None:
-        """Adds the demonstrations of a batch, prompts included, to the tokens trained on. targets: by row."""
+        """Logs how many demonstrations a step has and their tokens that count; adds them, prompts included, to the
+        tokens trained on. targets: by row."""
         rows = batch["row"][batch["taught"]].tolist()
-        told = sum(len(self.prompts[i].ids) + len(targets[i].ids) for i in rows)
-        told = torch.tensor(told, device=self.accelerator.device)
-        self.state.num_input_tokens_seen += int(self.accelerator.gather(told).sum())
-        self._metrics["train"]["num_tokens"] = [self.state.num_input_tokens_seen]
+        read = sum(len(self.prompts[i].ids) + len(targets[i].ids) for i in rows)
+        dose = torch.tensor([len(rows), sum(int(targets[i].counts.sum()) for i in rows), read])
+        dose = self.accelerator.gather(dose.to(self.accelerator.device)).view(-1, 3).sum(0).tolist()
+        self.state.num_input_tokens_seen += dose[2]
+        metrics = self._metrics["train"]
+        metrics["num_tokens"] = [self.state.num_input_tokens_seen]
+        metrics["demonstrations"].append(dose[0])
+        metrics["demonstration_tokens"].append(dose[1])
 
     def demonstration_loss(self, model, rows: Sequence[int], prompts: Sequence[Prompt], wanted, over=None):
         """Sum over these questions of the NLL of their targets, over the questions of an optimizer step.
@@ -160,16 +199,22 @@ class RolloutTrainer(loop.Resumable, GRPOTrainer):
         taught = len(rows)
         if not taught:  # no process may leave out a pass that others make: read something, count nothing
             rows = self._batch_rows[:1]
-            prompts, wanted = [self.prompts[i] for i in rows], [Target([self._tokenizer.eos_token_id], [True])]
+            prompts, wanted = (
+                [self.prompts[i] for i in rows],
+                [Target(torch.tensor([self._tokenizer.eos_token_id]), torch.tensor([True]))],
+            )
         batch = pack_targets(prompts, wanted, self._tokenizer.pad_token_id)
         batch = self._on_device(batch | self.prompts.features(rows))
         with self.accelerator.autocast():
             outputs = model(**forward_inputs(batch), fused_lm_head=True)
         rollouts = self.args.per_device_train_batch_size * self.args.gradient_accumulation_steps
         sums, tokens = -(outputs.log_probs * outputs.label_mask).sum(1), outputs.label_mask.sum(1).clamp(min=1)
+        dose = torch.stack([(sums.detach() / tokens).sum() * bool(taught), torch.tensor(taught, device=sums.device)])
+        nll, count = self.accelerator.gather(dose).view(-1, 2).sum(0).tolist()
+        if count:  # as often as there are demonstrations, so that the logged mean is over these
+            self._metrics["train"]["sft_loss"] += [nll / count] * int(count)
         if not taught:
             return 0 * sums.sum()
-        self._metrics["train"]["sft_loss"].append(float((sums.detach() / tokens).mean()))
         return (sums / (tokens if over is None else over)).sum() / (rollouts / self.num_generations)
 
     def _on_device(self, batch: dict) -> dict:
@@ -252,7 +297,7 @@ def train_grpo(
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
     processor = load_processor(model_path)
-    model = load_model(model_path)
+    model = load_model(model_path, loop.base_dtype(config))
     freeze_vision(model)
     plain_attention(model)
     prompts = Prompts(model, processor, rows)

@@ -8,6 +8,8 @@ import types
 import torch
 from trl.trainer.utils import FusedCausalLMOutput
 
+from studylib.train.sharding import gathered_head
+
 SMALL_VOCABULARY = 8192
 
 
@@ -27,6 +29,7 @@ def light_head(model, temperature: float = 1.0, entropy: bool = False) -> None:
     too, and at the mini vocabulary it took a sixth of a training step. Outputs are the same fields.
     """
     if model.config.get_text_config().vocab_size > SMALL_VOCABULARY:
+        gathered_head(model)
         return
     before = model.forward
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import torch
 
+from studylib.data.rows import column
 from studylib.params.schema import Rl
 from studylib.train import loop
 from studylib.train.encode import targets
@@ -31,14 +32,19 @@ def losses(
     return told if everywhere else failed, ~failed
 
 
+MEASURED_EVERY = 10  # steps between two readings of the gradients' norms, each of which costs two backward passes
+MEASURED_PARAMETERS = 500_000_000  # trained ones: the gradients of both losses are held beside the step's own
+
+
 class InterleavedTrainer(RolloutTrainer):
     """`weight` of the SFT term; `everywhere` puts it on all questions. A row without a trace keeps the RL loss."""
 
     def __init__(self, *, weight: float, everywhere: bool = False, **kwargs):
         super().__init__(**kwargs)
         self.weight, self.everywhere = weight, everywhere
-        texts, masked = [row.get("trace") or "" for row in self.rows], [row.get("masked") for row in self.rows]
-        self.targets = targets(self._tokenizer, texts, masked, end=True)
+        self._gradients: dict[str, list[torch.Tensor]] = {}
+        texts = [trace or "" for trace in column(self.rows, "trace")]
+        self.targets = targets(self._tokenizer, texts, column(self.rows, "masked"), end=True)
 
     def _calculate_rewards(self, inputs, prompts, completions, completion_ids_list):
         rewards = super()._calculate_rewards(inputs, prompts, completions, completion_ids_list)
@@ -49,7 +55,7 @@ class InterleavedTrainer(RolloutTrainer):
     def _generate_and_score_completions(self, inputs):
         batch = super()._generate_and_score_completions(inputs)
         each = self.num_generations
-        told = torch.tensor([bool(self.targets[row].ids) for row in batch["row"][::each].tolist()])
+        told = torch.tensor([len(self.targets[row].ids) > 0 for row in batch["row"][::each].tolist()])
         taught, reinforced = losses(self._accuracies, each, told, self.everywhere)
         kept = reinforced.repeat_interleave(each)[:, None].to(batch["completion_mask"])
         batch["tool_mask"] = kept * batch["completion_mask"]
@@ -63,7 +69,33 @@ class InterleavedTrainer(RolloutTrainer):
         loss = super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
         rows = inputs["row"][inputs["taught"]].tolist()
         prompts, wanted = [self.prompts[i] for i in rows], [self.targets[i] for i in rows]
-        return loss + self.weight * self.demonstration_loss(model, rows, prompts, wanted)
+        demonstrations = self.weight * self.demonstration_loss(model, rows, prompts, wanted)
+        self._measure({"rl_gradient": loss, "sft_gradient": demonstrations})
+        return loss + demonstrations
+
+    def _measure(self, terms: dict[str, torch.Tensor]) -> None:
+        """Logs the norm of the gradient of either loss, before clipping, at every `MEASURED_EVERY`th step.
+
+        Only where one process trains few parameters: gradients that are sharded are summed over the processes by
+        hooks of the backward pass of the whole loss, and cannot be had of a part of it.
+        """
+        updates = self.args.steps_per_generation // self.args.gradient_accumulation_steps
+        trained = [p for p in self.model.parameters() if p.requires_grad]
+        few = sum(p.numel() for p in trained) <= MEASURED_PARAMETERS
+        if self.accelerator.num_processes > 1 or not few or self.state.global_step // updates % MEASURED_EVERY:
+            return
+        for name, term in terms.items():
+            gradients = self._gradients.setdefault(name, [torch.zeros_like(p) for p in trained])
+            if term.requires_grad:
+                found = torch.autograd.grad(term, trained, retain_graph=True, allow_unused=True)
+                for total, part in zip(gradients, found, strict=True):
+                    if part is not None:
+                        total += part
+        if self.accelerator.sync_gradients:
+            for name, gradients in self._gradients.items():
+                norm = torch.nn.utils.get_total_norm(gradients)
+                self._metrics["train"][name].append(float(norm))
+            self._gradients = {}
 
 
 def train_interleaved(
@@ -80,7 +112,9 @@ def train_interleaved(
 ) -> dict:
     """As `train_grpo`, `launched` too; rows carry a "trace", and "masked" spans of it where it has some.
 
-    The log has "taught" and "reinforced" (shares of the questions that got the SFT and the RL loss) and "sft_loss".
+    The log has "taught" and "reinforced" (shares of the questions that got the SFT and the RL loss), the number of
+    "demonstrations" of a step and their "demonstration_tokens", "sft_loss" and, at some steps, the norms of both
+    losses' gradients, "sft_gradient" and "rl_gradient".
     """
     build = partial(InterleavedTrainer, weight=weight, everywhere=everywhere)
     return train_grpo(model_path, rows, out, config=config, seed=seed, report=report, build=build, **launched)

@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
@@ -18,9 +18,12 @@ from transformers import PrinterCallback, Trainer, TrainerCallback
 
 from studylib.engine.models import load_model
 from studylib.errors import StudyError
+from studylib.params.schema import Rl, Sft
 from studylib.train.encode import language_base
+from studylib.train.sharding import float_outputs
 
 CHECKPOINT_SECONDS = 90  # work that a kill may cost
+SAVED: torch.dtype | None = None  # what published weights are rounded to: None leaves them as they are
 Report = Callable[[str], None]
 
 
@@ -64,28 +67,36 @@ def merged_state(model) -> dict[str, torch.Tensor]:
     Where the weights are sharded every process must call this; the main one gets them whole, the others {}.
     """
     state = {}
-    for name, value in _state(model).items():
+    for name, value in named_weights(model):
+        value = value.to(SAVED) if SAVED else value
         whole = value.full_tensor().cpu() if isinstance(value, DTensor) else value
         if main_process():
             state[name] = whole
     return state
 
 
-def _state(model) -> dict[str, torch.Tensor]:
-    """Weights as they are held, adapters added; one that two modules share under its first name only."""
+def named_weights(model) -> Iterator[tuple[str, torch.Tensor]]:
+    """Weights one by one, adapters added aside and rounded once: one that two modules share under its first name only.
+
+    To merge the adapters into a base in bfloat16 and take them out again, as TRL does, changes the base a little each
+    time.
+    """
     base = language_base(model)
     every = dict(base.named_parameters(remove_duplicate=False))
     shared = every.keys() - dict(base.named_parameters()).keys()
-    held = {name: value for name, value in base.state_dict().items() if name not in shared}
-    if base is model:
-        return held
-    state = {name.replace(".base_layer.", "."): value for name, value in held.items() if "lora_" not in name}
-    for name, module in base.named_modules():
-        if "lora_A" in dir(module):
-            for adapter in module.active_adapters:
-                key = f"{name}.weight"
-                state[key] = state[key] + module.get_delta_weight(adapter).to(state[key].dtype)
-    return state
+    adapted = {f"{name}.weight": module for name, module in base.named_modules() if "lora_A" in dir(module)}
+    for name, value in base.state_dict().items():
+        if name in shared or "lora_" in name:
+            continue
+        plain = name.replace(".base_layer.", ".")
+        for adapter in adapted[plain].active_adapters if plain in adapted else ():
+            value = (value.float() + adapted[plain].get_delta_weight(adapter).float()).to(value.dtype)
+        yield plain, value
+
+
+def base_dtype(config: Sft | Rl) -> str:
+    """What a model is loaded in: weights that are trained in float32, a frozen base in what it is computed in."""
+    return config.dtype if config.lora is not None else "float32"
 
 
 def publish(model, processor, path: Path) -> None:
@@ -175,7 +186,11 @@ class Publish(TrainerCallback):
 
 
 class Resumable:
-    """Mixin of a Trainer whose checkpoints really resume."""
+    """Mixin of a Trainer whose checkpoints really resume, and whose outputs are not rounded where it is sharded."""
+
+    def create_accelerator_and_postprocess(self) -> None:
+        super().create_accelerator_and_postprocess()
+        float_outputs(self.accelerator)
 
     def create_model_card(self, *args, **kwargs) -> None:
         """No README in a resumable checkpoint."""

@@ -25,16 +25,16 @@ Method = Literal["linear", "ties", "slerp"]
 def configuration(sft: Path, rl: Path, base: str | Path, method: Method, share: float, density: float) -> dict:
     """mergekit's configuration. Linear weighs the parents, TIES their differences from the base, of which it keeps
     the `density` largest; SLERP turns from the RL model towards the SFT model."""
-    parents = ((sft, share), (rl, 1 - share))
+    parents, told = ((sft, share), (rl, 1 - share)), {"merge_method": method, "dtype": "float32"}
     if method == "slerp":
         models = [{"model": str(rl)}, {"model": str(sft)}]
-        return {"merge_method": "slerp", "base_model": str(rl), "models": models, "parameters": {"t": share}}
+        return told | {"base_model": str(rl), "models": models, "parameters": {"t": share}}
     if method == "linear":
         models = [{"model": str(path), "parameters": {"weight": weight}} for path, weight in parents]
-        return {"merge_method": "linear", "models": models}
-    told = {str(path): {"weight": weight, "density": density} for path, weight in parents}
-    models = [{"model": path, "parameters": parameters} for path, parameters in told.items()]
-    return {"merge_method": "ties", "base_model": str(base), "models": models}
+        return told | {"models": models}
+    weights = {str(path): {"weight": weight, "density": density} for path, weight in parents}
+    models = [{"model": path, "parameters": parameters} for path, parameters in weights.items()]
+    return told | {"base_model": str(base), "models": models}
 
 
 def read_weights(folder: Path) -> dict[str, torch.Tensor]:
@@ -65,7 +65,7 @@ def merge(
     else:
         merged = _by_mergekit(configuration(sft, rl, base, method, share, density), out, set(mine))
     out.mkdir(parents=True, exist_ok=True)
-    kept = {name: mine[name] if name in shared else merged[name].contiguous() for name in mine}
+    kept = {name: mine[name] if name in shared else merged[name].to(mine[name].dtype).contiguous() for name in mine}
     save_file(kept, out / "model.safetensors", metadata={"format": "pt"})
     for file in rl.iterdir():
         if file.suffix in (".json", ".jinja", ".txt") and not file.name.endswith(".index.json"):

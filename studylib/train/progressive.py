@@ -18,6 +18,7 @@ from pathlib import Path
 
 import torch
 
+from studylib.data.rows import column
 from studylib.errors import StudyError
 from studylib.params.schema import Rl
 from studylib.train import loop
@@ -47,18 +48,28 @@ class ProgressiveTrainer(RolloutTrainer):
     """Rows with "pass_rate" 0 and a "trace" get a prefix; `steps` counts generation batches."""
 
     def __init__(self, *, steps: int, until: float, weight: float, **kwargs):
-        super().__init__(**kwargs)
+        rows = kwargs["rows"]
+        known = zip(column(rows, "pass_rate"), column(rows, "trace"), strict=True)
+        self.hard = {i for i, (rate, trace) in enumerate(known) if rate == 0 and trace}
         self.steps, self.until, self.weight = steps, until, weight
-        self.hard = {i for i, row in enumerate(self.rows) if row["pass_rate"] == 0 and row.get("trace")}
         self.prefixes: dict[int, tuple[str, Target]] = {}
+        super().__init__(**kwargs)
+
+    def prompt_lengths(self) -> list[int]:
+        """As without prefixes, and on hard questions the longest prefix after the prompt."""
+        lengths, hard = super().prompt_lengths(), sorted(self.hard)
+        longest = [cut(self.texts[i]["trace"], 1.0) for i in hard]
+        for i, target in zip(hard, targets(self.prompts.processor.tokenizer, longest, [None] * len(hard)), strict=True):
+            lengths[i] += len(target.ids)
+        return lengths
 
     def _generate_and_score_completions(self, inputs):
         updates = self.args.steps_per_generation // self.args.gradient_accumulation_steps
         share = prefix_share(self.state.global_step // updates, self.steps, self.until)
         rows = sorted({example["row"] for example in inputs} & self.hard)
-        texts = [cut(self.rows[i]["trace"], share) for i in rows]
-        wanted = targets(self._tokenizer, texts, [self.rows[i].get("masked") for i in rows])
-        self.prefixes = {i: (text, t) for i, text, t in zip(rows, texts, wanted, strict=True) if t.ids}
+        texts = [cut(self.texts[i]["trace"], share) for i in rows]
+        wanted = targets(self._tokenizer, texts, [self.texts[i].get("masked") for i in rows])
+        self.prefixes = {i: (text, t) for i, text, t in zip(rows, texts, wanted, strict=True) if len(t.ids)}
         batch = super()._generate_and_score_completions(inputs)
         prefixed = torch.tensor([i in self.prefixes for i in self._batch_rows])
         batch["taught"] = self.first_of_group() & prefixed
@@ -75,7 +86,7 @@ class ProgressiveTrainer(RolloutTrainer):
     def _response_lengths(self, completion_mask: torch.Tensor) -> torch.Tensor:
         """Tokens of prefix and completion (rows,), as the harmonic mean of a question's rollouts: 1/G sum_i 1/|o_i|
         is one over it."""
-        prefix = [sum(self.prefixes[i][1].counts) if i in self.prefixes else 0 for i in self._batch_rows]
+        prefix = [int(self.prefixes[i][1].counts.sum()) if i in self.prefixes else 0 for i in self._batch_rows]
         lengths = torch.tensor(prefix) + completion_mask.sum(1).cpu()
         mean = 1 / (1 / lengths.view(-1, self.num_generations)).mean(1)
         return mean.repeat_interleave(self.num_generations)
@@ -116,8 +127,9 @@ def train_progressive(
     The log has "prefix_share" (of the trace), "taught" (share of rollouts that start from a prefix), "sft_loss" and
     "prefix_length" (mean tokens of the questions that have a prefix).
     """
-    missing = next((row["id"] for row in rows if row.get("pass_rate") is None), None)
-    if missing is not None:
-        raise StudyError(f"Row {missing} has no pass_rate: sample the base on the queries first.")
+    rates = column(rows, "pass_rate")
+    if None in rates:
+        name = column(rows, "id")[rates.index(None)]
+        raise StudyError(f"Row {name} has no pass_rate: sample the base on the queries first.")
     build = partial(ProgressiveTrainer, steps=config.steps, until=until, weight=weight)
     return train_grpo(model_path, rows, out, config=config, seed=seed, report=report, build=build, **launched)

@@ -1,7 +1,7 @@
 r"""Reward of the paper: 0.9 * accuracy + 0.1 * format (section 2.2).
 
-The paper does not state the format rule. Ours: the response is one <think>...</think> block, then text with
-one closed \boxed{}, and neither occurs anywhere else.
+The paper does not state the format rule. Ours: the response is one <think>...</think> block, then text with one
+closed box; both hold something, and neither occurs anywhere else.
 """
 
 from __future__ import annotations
@@ -9,37 +9,36 @@ from __future__ import annotations
 import re
 
 from studylib.grading import grade
+from studylib.grading.clean import tidy
+from studylib.grading.extract import boxes
 
 ACCURACY, FORMAT = 0.9, 0.1
 _SHAPE = re.compile(r"\s*<think>(?P<thought>.*?)</think>(?P<answer>.*)", re.DOTALL)
 
 
+def outcome(row: dict, response: str, finish_reason: str = "stop") -> str:
+    """What the grader says of a response to a question row: "correct", "wrong", "truncated", "grader error" ..."""
+    return grade(row, response, finish_reason).outcome
+
+
 def accuracy(row: dict, response: str, finish_reason: str = "stop") -> float:
     """1.0 if the response answers the question row correctly; a truncated one never does."""
-    return float(grade(row, response, finish_reason).outcome == "correct")
+    return float(outcome(row, response, finish_reason) == "correct")
 
 
 def well_formed(response: str) -> float:
-    """1.0 if the response is one thought and then one boxed answer."""
+    """1.0 if the response is one thought and then one boxed answer, a box being what the grader takes for one."""
     shape = _SHAPE.fullmatch(response)
     if shape is None or "<think>" in shape["thought"] + shape["answer"] or "</think>" in shape["answer"]:
         return 0.0
-    return float(r"\boxed" not in shape["thought"] and _boxes(shape["answer"]) == 1)
+    inside, (found, unclosed) = boxes(shape["thought"])[0], boxes(shape["answer"])
+    return float(
+        bool(shape["thought"].strip()) and not inside and unclosed is None and _answers(found) == 1 == len(found)
+    )
 
 
-def _boxes(text: str) -> int:
-    """Number of closed boxes; -1 if one is left open."""
-    count = 0
-    for start in (m.end() for m in re.finditer(r"\\boxed\{", text)):
-        depth = 1
-        for letter in text[start:]:
-            depth += (letter == "{") - (letter == "}")
-            if depth == 0:
-                break
-        if depth:
-            return -1
-        count += 1
-    return count
+def _answers(found: list[tuple[int, int, str]]) -> int:
+    return sum(bool(tidy(content)) for _, _, content in found)
 
 
 def reward(row: dict, response: str, finish_reason: str = "stop") -> float:

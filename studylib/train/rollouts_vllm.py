@@ -1,4 +1,4 @@
-"""Rollouts of GRPO by vLLM, as TRL keeps it: beside the trainer on its GPU (colocate), or behind a server.
+"""Rollouts of GRPO by vLLM, as TRL keeps it: beside the trainer on its GPU (colocate).
 
 TRL hands the weights over before each step's rollouts. The prompts are ours, and checked: vLLM expands the tokens
 of a picture itself, and twice where they come expanded (TRL issues 6294 and 6401).
@@ -13,31 +13,27 @@ from itertools import groupby
 from typing import Any
 
 import torch
+from peft import PeftModel
 
 from studylib.engine.models import load_processor, never_sampled
 from studylib.engine.prompts import on_white
 from studylib.engine.vllm import check_prompt
 from studylib.params.load import Params
-from studylib.params.schema import Rl
 from studylib.store.identity import Stage
+from studylib.train.loop import named_weights
 
 
 def engine_arguments(params: Params, stage: Stage) -> dict[str, Any]:
     """Arguments of GRPOConfig for the engine that the params ask for."""
     from studylib.engine.models import base_path
 
-    launch, config = params.launch, Rl(**stage.params["rl"])
-    told = {
+    launch = params.launch
+    _settle_engine()
+    return {
         "use_vllm": True,
         "vllm_mode": launch.rollouts,
         "generation_kwargs": {"logit_bias": dict.fromkeys(never_sampled(load_processor(base_path(params))), -100.0)},
-    }
-    if launch.rollouts == "server":
-        return told | {"vllm_server_base_url": launch.server}
-    _settle_engine()
-    return told | {
         "vllm_gpu_memory_utilization": launch.engine_memory,
-        "vllm_max_model_length": params.model.max_pixels // 28**2 + 320 + config.max_new_tokens,
         "vllm_enable_sleep_mode": torch.cuda.is_available(),  # its memory is the trainer's while it updates
     }
 
@@ -71,21 +67,24 @@ def keep_weights_loadable() -> None:
 def engine_rollouts(trainer, rows: Sequence[int]) -> list[list[int]]:
     """Token ids of the answers to these rows, `num_generations` each. Raises StudyError on a prompt read otherwise."""
     if trainer.state.global_step != trainer._last_loaded_step:
+        model = trainer.accelerator.unwrap_model(trainer.model)
+        if isinstance(model, PeftModel) and not trainer.is_fsdp_enabled:
+            trainer.vllm_generation._iter_named_params = functools.partial(named_weights, model)  # see there
         trainer.vllm_generation.sync_weights()
         trainer._last_loaded_step = trainer.state.global_step
     each = trainer.num_generations
     prompts = [trainer._prompt(i).ids.tolist() for i in rows]
     pictures = [[on_white(image) for image in trainer.rows[i]["images"]] or None for i in rows]
     image_token = trainer.processing_class.image_token_id
-    served = trainer.args.vllm_mode == "server"
-    asked = prompts if served else [folded(ids, image_token) for ids in prompts]
-    used, said, _, _ = trainer.vllm_generation.generate(
+    asked = [folded(ids, image_token) for ids in prompts]
+    used, said, logps, _ = trainer.vllm_generation.generate(
         prompts=[ids for ids in asked for _ in range(each)],
         images=[images for images in pictures for _ in range(each)] if any(pictures) else None,
         num_generations=each,
     )
     for place, (i, expected) in enumerate(zip(rows, prompts, strict=True)):
         check_prompt(trainer.rows[i]["id"], used[place * each], expected)
+    trainer.engine_logps = [[float(token[0]) for token in answer] for answer in logps]
     return [list(ids) for ids in said]
 
 

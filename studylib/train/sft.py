@@ -12,6 +12,7 @@ from datasets import Dataset
 from torch.utils.data import Sampler
 from trl import SFTConfig, SFTTrainer
 
+from studylib.data.rows import column
 from studylib.engine.models import add_lora, freeze_vision, load_model, load_processor
 from studylib.errors import StudyError
 from studylib.params.schema import Sft
@@ -26,6 +27,9 @@ LOGGED = {
     "tokens": "tokens",
     "grad_norm": "grad_norm",
     "epoch": "epoch",
+    "demonstrations": "demonstrations",
+    "demonstration_tokens": "demonstration_tokens",
+    "demonstration_loss": "demonstration_loss",
 }
 
 
@@ -72,16 +76,17 @@ class Traces:
     def __init__(self, model, processor, rows: Sequence[dict], instruct: bool = True):
         limit = model.config.get_text_config().max_position_embeddings
         self.pad = processor.tokenizer.pad_token_id
-        texts, masked = [row["trace"] for row in rows], [row.get("masked") for row in rows]
-        responses = targets(processor.tokenizer, texts, masked, end=True)
+        responses = targets(processor.tokenizer, column(rows, "trace"), column(rows, "masked"), end=True)
         prompts = Prompts(model, processor, rows, instruct)
-        lengths = [len(p.ids) + len(r.ids) for p, r in zip(prompts.items, responses, strict=True)]
+        lengths = [p + len(r.ids) for p, r in zip(prompts.lengths, responses, strict=True)]
         self.kept = [i for i, length in enumerate(lengths) if length <= limit]
         self.dropped = len(rows) - len(self.kept)
         if not self.kept:
             raise StudyError(f"None of the {len(rows)} traces fits the model's {limit} positions: shorten them.")
         self.prompts, self.responses = prompts, responses
         self.lengths = [lengths[i] for i in self.kept]
+        self.sources = column(rows, "source")
+        self.mixed = any(source is not None for source in self.sources)
 
     def __len__(self) -> int:
         return len(self.kept)
@@ -91,6 +96,8 @@ class Traces:
         chosen = [self.kept[example["row"]] for example in examples]
         batch = pack_targets([self.prompts[i] for i in chosen], [self.responses[i] for i in chosen], self.pad)
         batch["tokens"] = torch.tensor(sum(len(self.prompts[i].ids) + len(self.responses[i].ids) for i in chosen))
+        if self.mixed:
+            batch["demonstrated"] = torch.tensor([self.sources[i] == "trace" for i in chosen])
         return batch | self.prompts.features(chosen)
 
 
@@ -137,6 +144,8 @@ class TraceTrainer(loop.Resumable, SFTTrainer):
         counts = torch.tensor(counts, device=device).sum(0)
         tokens, traces = self.accelerator.gather(counts).view(-1, 2).sum(0)
         self.share = float(traces) / self.batch_size
+        if self.traces.mixed:
+            self._count_demonstrations(batch_samples, device)
         return tokens if self.mean == "token" else traces
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
@@ -151,7 +160,21 @@ class TraceTrainer(loop.Resumable, SFTTrainer):
         metrics, right = self._metrics["train"], outputs.is_top1.sum() / outputs.label_mask.sum()
         metrics["token_accuracy"].append(float(right))
         metrics["tokens"] = [self.state.num_input_tokens_seen]  # kept in the trainer state: survives a resume
+        if self.traces.mixed:
+            chosen = mask & inputs["demonstrated"][:, None]
+            dose = torch.stack([-(outputs.log_probs.detach() * chosen).sum(), chosen.sum()])
+            nll, count = self.accelerator.gather(dose).view(-1, 2).sum(0).tolist()
+            if count:  # as often as there are tokens, so that the logged mean is over these
+                metrics["demonstration_loss"] += [nll / count] * int(count)
         return (loss, outputs) if return_outputs else loss
+
+    def _count_demonstrations(self, batch_samples: list, device: torch.device) -> None:
+        """Logs how many rows of a mixed batch are traces, and their tokens: the dose of data mixing."""
+        labels = [b["shift_labels"][b["demonstrated"]] for b in batch_samples]
+        dose = torch.tensor([[len(part), (part != -100).sum()] for part in labels], device=device).sum(0)
+        rows, tokens = self.accelerator.gather(dose).view(-1, 2).sum(0).tolist()
+        self._metrics["train"]["demonstrations"].append(rows)
+        self._metrics["train"]["demonstration_tokens"].append(tokens)
 
 
 def sft_arguments(
@@ -208,7 +231,7 @@ def train_sft(
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
     processor = load_processor(model_path)
-    model = load_model(model_path)
+    model = load_model(model_path, loop.base_dtype(config))
     freeze_vision(model)
     plain_attention(model)
     traces = Traces(model, processor, rows, instruct)

@@ -6,13 +6,13 @@ import re
 from typing import NamedTuple
 
 from studylib.world.scenes import lines
-from studylib.world.teachers import DIFFERENT, FAR, what_counts
+from studylib.world.teachers import DIFFERENT, FAR
 
 STATEMENT = re.compile(
     r"(?P<name>(?:coin )?\w+): (?P<counts>\d+(?: \d+)*) is (?P<sum>\d+)\."
     r"|(?P<label>row \d|bar \d|tube \d|left|right): (?P<items>[^.:=]*)\."
-    r"|(?P<a>-?\d+)(?P<op>[+\-])(?P<b>\d+)=(?P<c>-?\d+)\."
-    r"|(?P<x>\d+)(?P<cmp>[<>=])(?P<y>\d+)\."
+    r"|(?P<a>-?\d+) ?(?P<op>[+\-]) ?(?P<b>\d+) ?= ?(?P<c>-?\d+)\."
+    r"|(?P<x>\d+) ?(?P<cmp>[<>=]) ?(?P<y>\d+)\."
     r"|(?:So it|It) is (?P<pick>[a-z0-9 ]+)\."
 )
 VALUE = re.compile(r"(?:That gives|It is) (?P<value>-?\d+|row \d)\.")
@@ -64,8 +64,7 @@ class _Reader:
                 return items == " ".join(map(str, self.hop["parts"][label]))
         if label not in self.lines:
             return False
-        every, needed = " ".join(self.lines[label]) or "none", " ".join(what_counts(self.ops[label]))
-        return items == every or (not self.working and bool(needed) and items == needed)
+        return items == (" ".join(self.lines[label]) or "none")
 
     def concluded(self) -> None:
         """A pass has ended: the next one begins from the start again."""
@@ -101,8 +100,8 @@ def check(program: dict, response: str) -> list[Step]:
     """Every step of a response, in order, with its place in the text and whether it is right by the scene's program.
 
     `program` holds `scene`, `ops`, `start`, `value` and `hop`. A reading is right if it says what that line of the
-    picture shows, or all that the question calls for in it; a sum or comparison, if it is true, carries the total on,
-    and uses a number that the line read last calls for.
+    picture shows; a sum or comparison, if it is true, carries the total on, and uses a number that the line read last
+    calls for.
     """
     reader, steps = _Reader(program), []
     reader.begin(long="So it is" in response)
@@ -129,16 +128,16 @@ def first_answer(response: str) -> str | None:
     return None
 
 
-def strategy(program: dict, response: str) -> str:
-    """The way a response goes: "long" (works the first hop out, or goes over the picture again), else one pass over
-    "all items" or over "what counts", or "none" of these."""
+def strategy(response: str) -> str:
+    """The way a response goes: "long" (works the first hop out, or goes over the picture again), "short" (once over the
+    picture), or "none" of these."""
     statements = list(STATEMENT.finditer(response))
-    reads = [(m["label"], m["items"]) for m in statements if m["label"]]
-    counts = any(m["name"] for m in statements)
-    if counts or "So it is" in response or DIFFERENT in response or len(reads) > len(dict(reads)):
+    labels = [m["label"] for m in statements if m["label"]]
+    if (
+        any(m["name"] for m in statements)
+        or "So it is" in response
+        or DIFFERENT in response
+        or len(labels) > len(set(labels))
+    ):
         return "long"
-    if not reads:
-        return "none"
-    shown = dict(lines(program["scene"]))
-    whole = [len(items.split()) >= len(" ".join(shown.get(label, [])).split()) for label, items in reads]
-    return "all items" if len(reads) == len(shown) and all(whole) else "what counts"
+    return "short" if labels else "none"

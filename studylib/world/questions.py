@@ -27,8 +27,8 @@ TEST_DIGESTS = {
     "MiniVision": "b0aaf49db4c29658",
     "MiniVerse": "178b95c547b3ff42",
     "MiniVista": "e2e1b6a3bbb38698",
-    "MiniMMMU": "4338dc6987b36c7f",
-    "MiniStar": "80e8b09948efdc16",
+    "MiniMMMU": "5b6f7413a856d5c9",
+    "MiniStar": "2f83867534e94334",
 }
 
 

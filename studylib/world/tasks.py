@@ -106,7 +106,8 @@ def counts_by(cells: dict[str, list], name_of) -> dict[str, list[int]]:
 
 def with_choices(question: str, choices: list[str]) -> str:
     """The options stand before their letters, where a model of this size finds a letter by what it has just said."""
-    return question + "".join(f"\n{text} ({letter})" for letter, text in zip("ABCD", choices, strict=False))
+    options = ", ".join(f"{text} ({letter})" for letter, text in zip("ABCD", choices, strict=False))
+    return f"{question}\nOptions: {options}" if choices else question
 
 
 def in_words(task: Task) -> str:

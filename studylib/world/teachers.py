@@ -1,4 +1,4 @@
-"""Programs that know the scene: the base's two short ways, and the two teachers of long chains of thought.
+"""Programs that know the scene: the base's short way, and the two teachers of long chains of thought.
 
 `short` goes over the picture once, and says the first hop of a two-hop question from a glance. `careful` works that hop
 out, goes over the picture, and checks from below (the part of s1.1-R1); `rambling` is as long, but muses where
@@ -33,13 +33,17 @@ class Trace(NamedTuple):
 
 
 def operation(op: Op, total: int) -> tuple[str, int]:
-    """One elementary step in words, and the running total (for > and < the best so far) after it."""
+    """One elementary step in words, and the running total (for > and < the best so far) after it.
+
+    Spaces stand around signs so that a number is made of the same tokens wherever it is copied to.
+    """
     sign, value = op
     if sign in "><":
         better = value > total if sign == ">" else value < total
-        return f"{value}{'>' if value > total else '<' if value < total else '='}{total}.", value if better else total
+        relation = ">" if value > total else "<" if value < total else "="
+        return f"{value} {relation} {total}.", value if better else total
     after = total + value if sign == "+" else total - value
-    return f"{total}{sign}{value}={after}.", after
+    return f"{total} {sign} {value} = {after}.", after
 
 
 def operations(ops: list[Op], total: int) -> tuple[list[str], int]:
@@ -56,19 +60,13 @@ def line_steps(label: str, items: list[str], ops: list[Op], total: int) -> tuple
     return [reading(label, items), *steps], total
 
 
-def what_counts(ops: list[Op]) -> list[str]:
-    """The numbers of a line that the question calls for, with their signs."""
-    return [f"{'-' if sign == '-' else ''}{value}" for sign, value in ops]
-
-
-def one_pass(task: Task, all_items: bool = True, upwards: bool = False) -> list[str]:
-    """Every line of the scene with the running total; or only the lines and numbers that count."""
+def one_pass(task: Task, upwards: bool = False) -> list[str]:
+    """Every line of the scene with the running total."""
     every = list(zip(lines(task.scene), task.ops, strict=True))
     steps, total = [], task.start
     for (label, items), ops in reversed(every) if upwards else every:
-        if all_items or ops:
-            more, total = line_steps(label, items if all_items else what_counts(ops), ops, total)
-            steps += more
+        more, total = line_steps(label, items, ops, total)
+        steps += more
     return steps
 
 
@@ -118,9 +116,9 @@ def final(task: Task) -> str:
     return f"The answer is {task.value} ({task.letter})." if task.choices else f"The answer is {task.value}."
 
 
-def short(task: Task, all_items: bool = True) -> str:
-    """The base's way: one pass, over all items of the picture or over what counts."""
-    return " ".join([*glance(task), *one_pass(task, all_items), conclusion(task), final(task)])
+def short(task: Task) -> str:
+    """The base's way: the first hop from a glance, then one pass over the picture."""
+    return " ".join([*glance(task), *one_pass(task), conclusion(task), final(task)])
 
 
 def boxed(thought: str, task: Task) -> str:
@@ -217,7 +215,7 @@ def rambling(task: Task, rng: random.Random) -> Trace:
             step, after = operation(op, total)
             if op[0] in "+-" and rng.random() < 0.12:
                 after = max(0, after + rng.choice([-2, -1, 1, 2]))
-                step = f"{step.split('=')[0]}={after}."
+                step = f"{step.split('=')[0]}= {after}."
             steps.append(step)
             total = after
     value = str(total) if task.value.lstrip("-").isdigit() else task.value

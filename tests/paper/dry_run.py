@@ -13,7 +13,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.util import find_spec
@@ -25,10 +24,9 @@ from studylib.errors import StudyError
 from studylib.params.load import load_params
 from studylib.paths import ROOT, params_dir
 from studylib.stages.kinds import TRAINED
-from studylib.store.machine import die_with
-from studylib.study.chapters import chapters, run_chapter
+from studylib.store.machine import hide_gpus
+from studylib.study.chapters import chapters, run_chapters
 from studylib.study.notebook import Study
-from studylib.study.workers import worker_count
 
 FOLDER = ROOT / "runs" / "dry-run"
 WORLD = {"data.train": 24, "data.text_traces": 8, "data.validation": 2, "data.test": 4}
@@ -59,14 +57,14 @@ FIXED = ("method", "data", "start", "everywhere", "beta", "weight", "until")  # 
 
 def dry_run() -> None:
     """Runs it and prints what ran how. Raises StudyError where one fails, or a stage ran otherwise than asked."""
+    hide_gpus()
     begun = time.monotonic()
     with judge_server() as address:
         write_params(small(address))
-        os.environ |= {"STUDY_RUNS": str(FOLDER), "STUDY_PARAMS": str(FOLDER / "params")}
+        os.environ["STUDY_RUNS"] = str(FOLDER)
         study = Study("paper", 1)
         study.run(*study.plan)
-        with ThreadPoolExecutor(worker_count()) as pool:
-            made = list(pool.map(lambda name: run_chapter(name, study), chapters()))
+        made = run_chapters(chapters(), study)
         lines = [report(study, name) for name in study.plan]
         lines += [f"{run.manifest['name']:42} {run.manifest['seconds']:7.1f} s" for run in made]
         if find_spec("vllm"):
@@ -100,15 +98,15 @@ def small(judge: str) -> dict[str, Any]:
     return {"model": model, **data, **SIZES, "judge": asked, "arms": _small_arms(), "released": {}}
 
 
-def _small_arms() -> dict[str, list[dict[str, Any]]]:
-    """The arms of the paper, each stage without the sizes that it sets for itself."""
+def _small_arms() -> dict[str, dict[str, Any]]:
+    """The arms of the paper without the sizes that they set for themselves."""
     arms = yaml.safe_load((params_dir() / "paper.yaml").read_text())["arms"]
-    return {arm: [_without_sizes(stage) for stage in stages] for arm, stages in arms.items()}
+    return {name: _without_sizes(arm) for name, arm in arms.items()}
 
 
-def _without_sizes(stage: dict[str, Any]) -> dict[str, Any]:
+def _without_sizes(arm: dict[str, Any]) -> dict[str, Any]:
     kept = {}
-    for key, value in stage.items():
+    for key, value in arm.items():
         if not isinstance(value, dict):
             kept[key] = value
         elif own := {name: each for name, each in value.items() if name in FIXED}:
@@ -165,8 +163,6 @@ def serve_judge() -> None:
 
 
 if __name__ == "__main__":
-    if "STUDY_MAKE_PID" in os.environ:
-        die_with(int(os.environ["STUDY_MAKE_PID"]))
     try:
         serve_judge() if sys.argv[1:] == ["judge"] else dry_run()
     except StudyError as error:
