@@ -107,10 +107,9 @@ def test_lm_eval_gets_results_and_samples_that_agree(study, tmp_path):
 def test_inspect_reads_its_logs_back_with_every_response_and_its_grade(study, tmp_path):
     library = pytest.importorskip("inspect_ai.log", reason="inspect-ai is not installed: pip install -e '.[inspect]'")
     export(study, "rl", tmp_path)
-    assert {library.read_eval_log(info).eval.task for info in library.list_eval_logs(str(tmp_path / "inspect"))} == set(
-        BENCHMARKS
-    )
-    [path] = (tmp_path / "inspect").glob("synergy-mini-rl-s1_MiniVision_*.json")
+    logs = [library.read_eval_log(info) for info in library.list_eval_logs(str(tmp_path / "inspect"))]
+    assert {log.eval.task for log in logs} == set(BENCHMARKS)
+    [path] = (tmp_path / "inspect").glob("*_MiniVision_synergy-mini-rl-s1-*.json")
     log = library.read_eval_log(str(path))
     assert log.status == "success" and log.eval.model.endswith("synergy-mini-rl-s1") and log.eval.config.epochs == 4
     assert len(log.samples) == log.results.completed_samples == 6 * 4

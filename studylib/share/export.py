@@ -3,7 +3,7 @@
     <out>/vlmevalkit/sample-0/<model>/<model>_<dataset>.tsv     one prediction a question: a folder a sample
     <out>/lm_eval/<model>/results_<when>.json                   accuracy a benchmark
     <out>/lm_eval/<model>/samples_<task>_<when>.jsonl           every response
-    <out>/inspect/<model>_<dataset>_<when>.json                 every response, for `inspect view --log-dir <out>/inspect`
+    <out>/inspect/<when>_<task>_<model>.json                    every response, for `inspect view --log-dir <out>/inspect`
 
 The grades are ours: none of these libraries has graded anything here.
 """
@@ -176,7 +176,8 @@ def _inspect(
         metrics = {"accuracy": cells.loc[benchmark, "estimate"] / 100, "stderr": cells.loc[benchmark, "se"] / 100}
         samples = [_inspect_sample(questions.loc[row["question_id"]], row, manifest, name) for row in _records(part)]
         log = _inspect_log(benchmark, identity, name, manifest, samples, metrics)
-        files.append(folder / f"{name}_{benchmark}_{identity}.json")
+        when = log["eval"]["created"].replace(":", "-")  # no log to Inspect without it
+        files.append(folder / f"{when}_{benchmark}_{name}-{identity}.json")
         files[-1].write_text(json.dumps(log, ensure_ascii=False))
     return files
 
