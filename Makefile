@@ -11,7 +11,7 @@ OF = --scale $(SCALE) --seed $(SEED)
 CHAPTERS := $(sort $(foreach name,$(notdir $(wildcard notebooks/[0-9][0-9]_*.ipynb)),chapter-$(firstword $(subst _, ,$(name)))))
 
 .PHONY: help setup study stages read test test-all reference compare plan levels export publish paper-dry-run base bench \
-  engine lab clean $(CHAPTERS)
+  engine lab clean pin gpu-smoke $(CHAPTERS)
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -89,3 +89,9 @@ lab: $(READY)  ## JupyterLab on the chapters
 
 clean:  ## remove runs/ (what was computed here); .venv stays
 	rm -rf runs
+
+pin: $(READY)  ## all commits and columns that a scale of the hub needs, as YAML for its params (SCALE=paper)
+	@$(STUDYLIB) pin --scale $(SCALE)
+
+gpu-smoke: $(READY)  ## fifteen minutes on one or two GPUs: FSDP2, vLLM beside the trainer, kills; what a CPU can without
+	STUDY_MAKE_PID=$$PPID $(PY) -m tests.paper.gpu_smoke
