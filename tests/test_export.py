@@ -31,7 +31,10 @@ def manifest(name: str, params: dict, facts: dict) -> dict:
         "machine": {"cores": 2},
         "seconds": 3.5,
         "facts": facts,
-        "files": {"model.safetensors": {"bytes": 1}, "responses.parquet": {"bytes": 1, "written": 1_790_000_000 * 10**9}},
+        "files": {
+            "model.safetensors": {"bytes": 1},
+            "responses.parquet": {"bytes": 1, "written": 1_790_000_000 * 10**9},
+        },
     }
 
 

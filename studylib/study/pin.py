@@ -37,7 +37,9 @@ def pins(params: Params) -> Iterator[Pin]:
     """A pin of each model and dataset of the params. Fetches the datasets, since only their rows tell their columns."""
     for key, model in [("model", params.model), *((f"released.{arm}", each) for arm, each in params.released.items())]:
         yield _pinned(Pin(key, model))
-    sets = {f"data.benchmarks.{name}": (spec, schemas.BENCHMARKS[name]) for name, spec in params.data.benchmarks.items()}
+    sets = {
+        f"data.benchmarks.{name}": (spec, schemas.BENCHMARKS[name]) for name, spec in params.data.benchmarks.items()
+    }
     kinds = {"queries": schemas.QUERIES, "validation": schemas.QUERIES, **schemas.TRACES}
     sets |= {f"data.hub.{name}": (spec, kinds[name]) for name, spec in params.data.hub.items()}
     for key, (spec, schema) in sets.items():
@@ -50,7 +52,9 @@ def _pinned(pin: Pin) -> Pin:
     if (hub.local(pin.asked) if dataset else local_model(pin.asked)).exists():
         return pin
     try:
-        commit = commit_now(pin.name, pin.asked.revision, *(("dataset", pin.key, "name") if dataset else ("model", pin.key, "path")))
+        commit = commit_now(
+            pin.name, pin.asked.revision, *(("dataset", pin.key, "name") if dataset else ("model", pin.key, "path"))
+        )
     except StudyError as error:
         return Pin(pin.key, pin.asked, problem=str(error))
     return Pin(pin.key, pin.asked.model_copy(update={"revision": commit}), commit)
