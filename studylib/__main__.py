@@ -97,10 +97,8 @@ def pin(scale: Scale = "paper") -> None:
         made.append(each)
         print("\n".join(table([each])), flush=True)
     missing = [each.key for each in made if each.problem]
-    print(
-        f"\n# For params/{scale}.yaml, in place of the same keys"
-        + (f"; without {', '.join(missing)}" if missing else "")
-    )
+    without = f"; without {', '.join(missing)}" if missing else ""
+    print(f"\n# For params/{scale}.yaml, in place of the same keys{without}")
     print(block([each for each in made if not each.problem]), end="")
     raise typer.Exit(1 if missing else 0)
 

@@ -15,6 +15,7 @@ import pytest
 from training import same, weights
 
 from studylib.cluster import launch
+from studylib.cluster.process import arguments
 from studylib.data.mini import load_questions
 from studylib.errors import StudyError
 from studylib.params.load import load_params

@@ -56,8 +56,8 @@ def _check_visible(params: Params) -> None:
     named = [name for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name]
     if named and len(named) < params.hardware.gpus:
         raise StudyError(
-            f"CUDA_VISIBLE_DEVICES names {len(named)} of the {params.hardware.gpus} GPUs of hardware.gpus: name as many, "
-            f"or set hardware.gpus to {len(named)}."
+            f"CUDA_VISIBLE_DEVICES names {len(named)} of the {params.hardware.gpus} GPUs of hardware.gpus: name as "
+            f"many, or set hardware.gpus to {len(named)}."
         )
 
 
@@ -159,9 +159,9 @@ def reason(output: str, label: str, log: Path) -> str:
         return own
     if re.search(r"CUDA out of memory|No available memory for the cache|desired GPU memory utilization", output):
         return (
-            f"{label}: a GPU is out of memory. Lower micro_batch of its section, or launch.engine_memory (raise it where "
-            "the engine says that no memory is left for its cache), or take more GPUs, and see make plan; started again, "
-            f"training goes on from its last checkpoint. All that it said is in {log}."
+            f"{label}: a GPU is out of memory. Lower micro_batch of its section, or launch.engine_memory (raise it "
+            "where the engine says that no memory is left for its cache), or take more GPUs, and see make plan; started "
+            f"again, training goes on from its last checkpoint. All that it said is in {log}."
         )
     killed = re.search(r"failed \(exitcode: -(\d+)\) local_rank: (\d+)", output)
     if killed:

@@ -18,7 +18,7 @@ def snapshot(name: str, revision: str | None, kind: str, where: str, key: str) -
     commit = commit_now(name, revision, kind, where, key)
     if commit != revision:
         raise StudyError(
-            f"{where}.revision is {revision!r}, which can move: pin the commit, now {commit} (make pin names all at once)."
+            f"{where}.revision is {revision!r}, which can move: pin the commit, now {commit} (make pin names all)."
         )
     from huggingface_hub import snapshot_download
 

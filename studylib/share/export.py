@@ -3,7 +3,7 @@
     <out>/vlmevalkit/sample-0/<model>/<model>_<dataset>.tsv     one prediction a question: a folder a sample
     <out>/lm_eval/<model>/results_<when>.json                   accuracy a benchmark
     <out>/lm_eval/<model>/samples_<task>_<when>.jsonl           every response
-    <out>/inspect/<when>_<task>_<model>.json                    every response, for `inspect view --log-dir <out>/inspect`
+    <out>/inspect/<when>_<task>_<model>.json                    every response: inspect view --log-dir <out>/inspect
 
 The grades are ours: none of these libraries has graded anything here.
 """

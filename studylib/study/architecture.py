@@ -67,7 +67,7 @@ class Architecture:
 
 
 def architecture(model: Path | str) -> Architecture:
-    """The architecture of a saved Qwen2.5-VL, or of one of the hub whose numbers are written here. Raises StudyError."""
+    """The architecture of a saved Qwen2.5-VL, or of a hub model whose numbers are written here. Raises StudyError."""
     if not isinstance(model, Path) and model not in PUBLISHED:
         raise StudyError(
             f"The architecture of {model} is not known here (known: {', '.join(PUBLISHED)}): "
@@ -78,7 +78,7 @@ def architecture(model: Path | str) -> Architecture:
 
 
 def counted(config: dict[str, Any]) -> Architecture:
-    """Counts the parameters of a config.json, as older releases write it (the language model's keys on top) or newer."""
+    """Counts the parameters of a config.json, in which the language model's keys stand apart or, as once, on top."""
     text, tower = config.get("text_config", config), config["vision_config"]
     hidden, inner, words = text["hidden_size"], text["intermediate_size"], text["vocab_size"]
     key = hidden // text["num_attention_heads"] * text["num_key_value_heads"]

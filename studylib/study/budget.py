@@ -51,8 +51,8 @@ SECTIONS = {"sft": "sft"} | dict.fromkeys(RL_KINDS, "rl")  # of the params, by k
 @dataclass(frozen=True)
 class Cost:
     """One stage: bytes a GPU (`state` of training, `work` of a pass, the `engine`, the most at once), host bytes a
-    node, tokens, seconds, the GPUs that it holds, bytes on disk; answers at once in the engine, of full length and of the
-    usual one, of how many.
+    node, tokens, seconds, the GPUs that it holds, bytes on disk; answers at once in the engine, of full length and of
+    the usual one, of how many.
     """
 
     state: float = 0
