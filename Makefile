@@ -11,7 +11,7 @@ OF = --scale $(SCALE) --seed $(SEED)
 CHAPTERS := $(sort $(foreach name,$(notdir $(wildcard notebooks/[0-9][0-9]_*.ipynb)),chapter-$(firstword $(subst _, ,$(name)))))
 
 .PHONY: help setup study stages read test test-all reference compare plan levels export publish paper-dry-run base bench \
-  engine lab exercise book clean $(CHAPTERS)
+  engine lab exercise book clean pin gpu-smoke $(CHAPTERS)
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -63,7 +63,7 @@ plan: $(READY)  ## every stage: what it needs, whether it is published, what it 
 levels: $(READY)  ## difficulty levels anew from the base's own samples, published ones or not
 	@$(STUDYLIB) stage levels $(OF)
 
-export: $(READY)  ## results as VLMEvalKit and lm-evaluation-harness write them, in runs/SCALE/export (ARM="rl base": these)
+export: $(READY)  ## results as VLMEvalKit, lm-evaluation-harness and Inspect write them, in runs/SCALE/export (ARM="rl base": these)
 	@$(STUDYLIB) export $(ARM) $(OF)
 
 publish: $(READY)  ## weights, card and manifests of ARM="rl ..." for OWNER on the hub; sends nothing without PUSH=1
@@ -96,3 +96,9 @@ lab: $(READY)  ## JupyterLab on the chapters, which read the committed results u
 
 clean:  ## remove runs/ (what was computed here); .venv stays
 	rm -rf runs
+
+pin: $(READY)  ## all commits and columns that a scale of the hub needs, as YAML for its params (SCALE=paper)
+	@$(STUDYLIB) pin --scale $(SCALE)
+
+gpu-smoke: $(READY)  ## fifteen minutes on one or two GPUs: FSDP2, vLLM beside the trainer, kills; what a CPU can without
+	STUDY_MAKE_PID=$$PPID $(PY) -m tests.paper.gpu_smoke

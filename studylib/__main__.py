@@ -87,6 +87,23 @@ def _list(study) -> None:
 
 
 @app.command()
+def pin(scale: Scale = "paper") -> None:
+    """All commits, columns and level columns that the params of a scale need, and a block of YAML with them."""
+    from studylib.params.load import load_params
+    from studylib.study.pin import block, pins, table
+
+    made = []
+    for each in pins(load_params(scale)):
+        made.append(each)
+        print("\n".join(table([each])), flush=True)
+    missing = [each.key for each in made if each.problem]
+    without = f"; without {', '.join(missing)}" if missing else ""
+    print(f"\n# For params/{scale}.yaml, in place of the same keys{without}")
+    print(block([each for each in made if not each.problem]), end="")
+    raise typer.Exit(1 if missing else 0)
+
+
+@app.command()
 def chapter(number: str, scale: Scale = "mini", seed: Seed = 1) -> None:
     """Execute one chapter by papermill, unless it is published."""
     from studylib.study.chapters import chapter_named, run_chapters
@@ -137,7 +154,7 @@ def export(
     scale: Scale = "mini",
     seed: Seed = 1,
 ) -> None:
-    """Write test results in the shapes of VLMEvalKit and lm-evaluation-harness, into runs/SCALE/export."""
+    """Write test results in the shapes of VLMEvalKit, lm-evaluation-harness and Inspect, into runs/SCALE/export."""
     from studylib.share.export import export as write
 
     study = _study(scale, seed)

@@ -31,7 +31,10 @@ def manifest(name: str, params: dict, facts: dict) -> dict:
         "machine": {"cores": 2},
         "seconds": 3.5,
         "facts": facts,
-        "files": {"model.safetensors": {"bytes": 1}},
+        "files": {
+            "model.safetensors": {"bytes": 1},
+            "responses.parquet": {"bytes": 1, "written": 1_790_000_000 * 10**9},
+        },
     }
 
 
@@ -103,6 +106,22 @@ def test_lm_eval_gets_results_and_samples_that_agree(study, tmp_path):
         assert told["exact_match_stderr,none"] >= 0
         assert len(rows[0]["resps"][0]) == 4 and rows[0]["target"] == "B"
         assert rows[0]["arguments"]["gen_args_0"]["arg_0"].endswith("\\boxed{}.")
+
+
+def test_inspect_reads_its_logs_back_with_every_response_and_its_grade(study, tmp_path):
+    library = pytest.importorskip("inspect_ai.log", reason="inspect-ai is not installed: pip install -e '.[inspect]'")
+    export(study, "rl", tmp_path)
+    logs = [library.read_eval_log(info) for info in library.list_eval_logs(str(tmp_path / "inspect"))]
+    assert {log.eval.task for log in logs} == set(BENCHMARKS)
+    [path] = (tmp_path / "inspect").glob("*_MiniVision_synergy-mini-rl-s1-*.json")
+    log = library.read_eval_log(str(path))
+    assert log.status == "success" and log.eval.model.endswith("synergy-mini-rl-s1") and log.eval.config.epochs == 4
+    assert len(log.samples) == log.results.completed_samples == 6 * 4
+    right = [sample.scores["exact_match"].value == "C" for sample in log.samples]
+    assert log.results.scores[0].metrics["accuracy"].value == pytest.approx(sum(right) / len(right), abs=1e-6)
+    sample = log.samples[0]
+    assert sample.output.completion.startswith("<think>") and sample.messages[0].text.endswith("\\boxed{}.")
+    assert sample.choices == ["4", "7"] and sample.target == "B" and sample.scores["exact_match"].answer == "7"
 
 
 def test_a_card_tells_data_parameters_results_and_manifest_and_that_mini_is_not_the_paper(study, tmp_path):
