@@ -119,7 +119,13 @@ def same_steps(place: Place) -> str:
         return load_file(run.path / run.manifest["facts"]["checkpoints"][-1] / "model.safetensors")
 
     base = load_file(FOLDER / "untied" / "model.safetensors")
-    together, alone = (weights(place.study(alone=one).get("sft_careful")) for one in (False, True))
+    together = weights(place.study().get("sft_careful"))
+    # The same stage, since how it is launched changes nothing of what it is: made again in a folder of its own.
+    os.environ["STUDY_RUNS"] = str(FOLDER / "alone")
+    try:
+        alone = weights(place.study(alone=True).get("sft_careful"))
+    finally:
+        os.environ["STUDY_RUNS"] = str(FOLDER)
     cosines = {}
     for name, before in base.items():
         ways = [(after[name].float() - before).flatten() for after in (together, alone)]
