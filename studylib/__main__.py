@@ -16,7 +16,7 @@ Scale = Annotated[str, typer.Option(help="A file of params/: smoke, mini or pape
 Seed = Annotated[int, typer.Option(help="The training seed.")]
 
 
-def _study(scale: str, seed: int, changes: list[str] | None = None):
+def _study(scale: str, seed: int, changes: list[str] | None = None, train: bool = True):
     from studylib.study.notebook import Study
 
     overrides = {}
@@ -26,7 +26,7 @@ def _study(scale: str, seed: int, changes: list[str] | None = None):
             overrides[key] = json.loads(value)
         except ValueError:
             raise StudyError(f"--set {change}: the value must be JSON, as in --set rl.beta=0.02.") from None
-    return Study(scale, seed, overrides)
+    return Study(scale, seed, train, overrides)
 
 
 @app.command()
@@ -129,7 +129,7 @@ def read(scale: Scale = "mini", seed: Seed = 1) -> None:
     """Draw every chapter from the committed reference."""
     from studylib.study.chapters import read_chapters
 
-    read_chapters(_study(scale, seed))
+    read_chapters(_study(scale, seed, train=False))
 
 
 @app.command()

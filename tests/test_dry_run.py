@@ -21,7 +21,7 @@ WORLD = {"data.train": 6, "data.text_traces": 3, "data.validation": 1, "data.tes
 def study(tmp_path, monkeypatch):
     monkeypatch.setattr(dry_run, "FOLDER", tmp_path)
     monkeypatch.setattr(dry_run, "WORLD", WORLD)
-    return Study("paper", 1, dry_run.small("http://localhost:1/v1"))
+    return Study("paper", 1, True, dry_run.small("http://localhost:1/v1"))
 
 
 def test_every_stage_of_the_paper_is_there_and_every_arm_is_what_it_was(study):

@@ -59,11 +59,13 @@ def study(monkeypatch, tmp_path):
     sampling = {"temperature": 0.6, "top_p": 0.95, "top_k": 20, "max_new_tokens": 64}
     asked = {"sampling": sampling, "instruct": True, "engine": {"name": "hf"}}
 
-    def table(_, name: str, file: str) -> pd.DataFrame:
+    def table(_, name: str) -> pd.DataFrame:
+        if name == "levels":
+            return tag_levels(scores["base_a"])
         if name == "questions.test":
             return questions
         told = scores[name.partition(".")[0]]
-        if file == "responses.parquet":
+        if name.endswith(".responses"):
             return told.drop(columns=["correct", "problem"]).assign(prompt_hash="p")
         return told[KEY].assign(outcome=told["correct"].map({1.0: "correct", 0.0: "wrong"}), extracted="7")
 
@@ -72,14 +74,13 @@ def study(monkeypatch, tmp_path):
     (weights / "model.safetensors").write_bytes(b"weights")
     (weights / "config.json").write_text("{}")
     monkeypatch.setattr(Study, "scores", lambda _, *arms: pd.concat([scores[arm] for arm in arms]))
-    monkeypatch.setattr(Study, "levels", lambda _: tag_levels(scores["base_a"]))
     monkeypatch.setattr(Study, "table", table)
     monkeypatch.setattr(Study, "get", lambda _, name: Run(weights.parent, manifest(name, asked, FACTS)))
     monkeypatch.setattr(Study, "model", lambda _, arm: weights)
     kept = {"queries": 90, "kept": 60}
     history = [manifest("eureka", {}, kept), manifest("rl", asked, FACTS), manifest("rl.select", asked, {})]
     monkeypatch.setattr(Study, "history", lambda _, name: history)
-    return Study("mini", 1)
+    return Study("mini", 1, train=True)
 
 
 def test_vlmevalkit_gets_a_prediction_file_a_sample_with_choices_in_columns(study, tmp_path):

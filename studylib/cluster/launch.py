@@ -160,8 +160,8 @@ def reason(output: str, label: str, log: Path) -> str:
     if re.search(r"CUDA out of memory|No available memory for the cache|desired GPU memory utilization", output):
         return (
             f"{label}: a GPU is out of memory. Lower micro_batch of its section, or launch.engine_memory (raise it "
-            "where the engine says that no memory is left for its cache), or take more GPUs, and see make plan; started "
-            f"again, training goes on from its last checkpoint. All that it said is in {log}."
+            "where the engine says that no memory is left for its cache), or take more GPUs, and see make plan; "
+            f"started again, training goes on from its last checkpoint. All that it said is in {log}."
         )
     killed = re.search(r"failed \(exitcode: -(\d+)\) local_rank: (\d+)", output)
     if killed:

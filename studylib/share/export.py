@@ -31,10 +31,10 @@ METRIC = "exact_match"
 def export(study: Study, arm: str, out: Path) -> list[Path]:
     """Writes the test results of an arm in all shapes; gives the files. Runs what is missing."""
     scores = study.scores(arm)
-    responses = study.table(f"{arm}.responses", "responses.parquet")
-    grades = study.table(f"{arm}.grades", "grades.parquet")
+    responses = study.table(f"{arm}.responses")
+    grades = study.table(f"{arm}.grades")
     answered = responses.merge(grades[[*KEY, "extracted", "outcome"]], on=KEY)
-    questions = study.table("questions.test", "questions.parquet").set_index("id", drop=False)
+    questions = study.table("questions.test").set_index("id", drop=False)
     name = model_name(study, arm)
     files = []
     for benchmark, part in answered.groupby("benchmark", sort=False):

@@ -62,13 +62,13 @@ def dry_run() -> None:
     with judge_server() as address:
         write_params(small(address))
         os.environ["STUDY_RUNS"] = str(FOLDER)
-        study = Study("paper", 1)
+        study = Study("paper", 1, train=True)
         study.run(*study.plan)
         made = run_chapters(chapters(), study)
         lines = [report(study, name) for name in study.plan]
         lines += [f"{run.manifest['name']:42} {run.manifest['seconds']:7.1f} s" for run in made]
         if find_spec("vllm"):
-            engine = Study("paper", 1, ONE_PROCESS)
+            engine = Study("paper", 1, True, ONE_PROCESS)
             engine.run("rl")
             lines.append(report(engine, "rl") + ", rollouts by vLLM")
         else:
