@@ -20,6 +20,7 @@ from studylib.errors import StudyError
 from studylib.paths import ROOT
 from studylib.store import machine, store
 from studylib.study.notebook import Study
+from tests.paper.untied import untied
 
 FOLDER = ROOT / "runs" / "gpu-smoke"
 SIZES = {
@@ -78,24 +79,11 @@ class Place:
             "launch": launch,
             **changes,
         }
-        return Study("smoke", 1, overrides)
+        return Study("smoke", 1, True, overrides)
 
 
-def untied(_: Place) -> str:
-    """The mini base with a head of its own, a little other than its embedding."""
-    import torch
-
-    from studylib.engine.models import load_model, load_processor
-
-    base = ROOT / "models" / "mini-base"
-    model = load_model(base)
-    model.config.tie_word_embeddings = model.config.text_config.tie_word_embeddings = False
-    weight = model.get_input_embeddings().weight.detach()
-    noise = torch.randn(weight.shape, generator=torch.Generator().manual_seed(1))
-    model.lm_head.weight = torch.nn.Parameter(weight + 0.01 * weight.std() * noise)
-    model.save_pretrained(FOLDER / "untied")
-    load_processor(base).save_pretrained(FOLDER / "untied")
-    return f"{model.num_parameters() / 1e6:.1f} million parameters"
+def model(_: Place) -> str:
+    return f"{untied(FOLDER / 'untied') / 1e6:.1f} million parameters"
 
 
 def killed_training(place: Place) -> str:
@@ -141,7 +129,7 @@ def killed_sampling(place: Place) -> str:
     study = place.study()
     work = killed(study, "base_a.responses", lambda work: _answered(work) > 0)
     kept = _answered(work)
-    table = study.table("base_a.responses", "responses.parquet")
+    table = study.table("base_a.responses")
     expected = 5 * study.params.data.test * study.params.sampling.base
     if len(table) != expected or table.duplicated(["question_id", "sample"]).any():
         raise StudyError(f"{len(table)} responses, some twice, and {expected} were asked for")
@@ -181,7 +169,7 @@ def _rl(study: Study, name: str) -> str:
 
 
 def divergence(place: Place) -> str:
-    table = place.study().table("rl.divergence", "tokens.parquet")
+    table = place.study().table("rl.divergence")
     if not (table["kl"].notna().all() and table["kl"].min() > -1e-3):
         raise StudyError("it is negative or no number")
     return f"{len(table)} tokens, mean {table['kl'].mean():.4f} nats"
@@ -210,7 +198,7 @@ def killed(study: Study, name: str, moment: Callable[[Path], bool]) -> Path:
 
 # What is shown, what it needs beyond a CPU, and how.
 ROWS: list[tuple[str, str, Callable[[Place], str]]] = [
-    ("a model with an output head of its own", "", untied),
+    ("a model with an output head of its own", "", model),
     ("SFT is killed and goes on", "FSDP2: two GPUs", killed_training),
     ("it takes the steps of one process, lm_head too", "FSDP2: two GPUs", same_steps),
     ("sampling is killed and goes on", "vLLM", killed_sampling),
