@@ -6,6 +6,7 @@ of params/smoke.yaml. Prints a row for everything that was proved; without a GPU
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -210,7 +211,8 @@ ROWS: list[tuple[str, str, Callable[[Place], str]]] = [
 
 
 def main() -> None:
-    FOLDER.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(FOLDER, ignore_errors=True)  # what is there already could not be killed on its way
+    FOLDER.mkdir(parents=True)
     os.environ["STUDY_RUNS"] = str(FOLDER)
     place = here()
     begun, failed, left = time.monotonic(), [], []
