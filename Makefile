@@ -70,8 +70,8 @@ publish: $(READY)  ## weights, card and manifests of ARM="rl ..." for OWNER on t
 	@$(STUDYLIB) publish $(or $(ARM),$(error name the arms: make publish ARM="rl sft_eureka" OWNER=you)) $(OF) \
 	  --owner $(or $(OWNER),$(error name the account on the hub: OWNER=you)) $(if $(filter 1,$(PUSH)),--push)
 
-paper-dry-run: $(READY)  ## every stage and chapter of params/paper.yaml on small things: two processes, FSDP2, vLLM, a judge
-	$(PY) -m tests.paper.dry_run
+paper-dry-run: $(READY)  ## every stage and chapter of params/paper.yaml (or SCALE=gpu80, gpu24) on small things: two processes, FSDP2, vLLM, a judge
+	$(PY) -m tests.paper.dry_run $(filter gpu80 gpu24,$(SCALE))
 	$(PY) -m pytest -q -m 'slow or not slow' tests/test_launch.py tests/test_weight_sync.py -k "sharded or engines"
 
 base: $(READY)  ## rebuild the mini base (up to two hours)
