@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parents[2]
-COMMAND = (sys.executable, "-P", "-m", "studylib.grading.batch")
+COMMAND = (sys.executable, "-P", "-c", "from studylib.grading.batch import main; main()")
 START_SECONDS, TASK_SECONDS = 120.0, 20.0
 CHUNK = 16
 SOFT, HARD = 1.4, 1.7
@@ -178,7 +178,3 @@ def main() -> None:
     print("ready", file=out, flush=True)
     for line in sys.stdin:
         print(json.dumps(answer(json.loads(line))), file=out, flush=True)
-
-
-if __name__ == "__main__":
-    main()
