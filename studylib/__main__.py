@@ -1,8 +1,9 @@
 """The command line: python -m studylib COMMAND. The Makefile calls these; errors are one sentence."""
 
 import json
-import os
+import signal
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -15,15 +16,7 @@ Scale = Annotated[str, typer.Option(help="A file of params/: smoke, mini or pape
 Seed = Annotated[int, typer.Option(help="The training seed.")]
 
 
-@app.callback()
-def _under_make() -> None:
-    if "STUDY_MAKE_PID" in os.environ:
-        from studylib.store.machine import die_with
-
-        die_with(int(os.environ["STUDY_MAKE_PID"]))
-
-
-def _study(scale: str, seed: int, changes: list[str] | None = None):
+def _study(scale: str, seed: int, changes: list[str] | None = None, train: bool = True):
     from studylib.study.notebook import Study
 
     overrides = {}
@@ -33,7 +26,7 @@ def _study(scale: str, seed: int, changes: list[str] | None = None):
             overrides[key] = json.loads(value)
         except ValueError:
             raise StudyError(f"--set {change}: the value must be JSON, as in --set rl.beta=0.02.") from None
-    return Study(scale, seed, overrides)
+    return Study(scale, seed, train, overrides)
 
 
 @app.command()
@@ -43,46 +36,32 @@ def stage(
     seed: Seed = 1,
     change: Annotated[list[str] | None, typer.Option("--set", help="Override a key: rl.beta=0.02.")] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes side by side; one a core.")] = None,
-    worker: Annotated[bool, typer.Option(hidden=True)] = False,
 ) -> None:
-    """Make stages, and what they need, unless they are published; with LAUNCH=slurm as jobs of a cluster."""
-    from studylib.paths import reference_root
-    from studylib.study import slurm
-    from studylib.study.workers import side_by_side, work_through, worker_count
-
-    study = _study(scale, seed, change)
-    wanted, reference = [study.stage(name) for name in names], reference_root(scale)
-    if os.environ.get("LAUNCH") == "slurm":
-        slurm.run(wanted, study.params, study.root, lambda node: _one_stage(node, study, change or []))
-    elif worker:
-        work_through(wanted, study.params, study.root, reference)
-    else:
-        command = [sys.executable, "-m", "studylib", *sys.argv[1:], "--worker"]
-        side_by_side(wanted, command, workers or worker_count(), study.root, reference)
-
-
-def _one_stage(node, study, changes: list[str]) -> list[str]:
-    """The command that makes one stage of the plan, which may be another seed's."""
-    seed = study.seed if node.seed is None else node.seed
-    asked = [word for change in changes for word in ("--set", change)]
-    command = [sys.executable, "-m", "studylib", "stage", node.name]
-    return [*command, "--scale", study.scale, "--seed", str(seed), *asked]
+    """Make stages, and what they need, unless they are published."""
+    _make(_study(scale, seed, change), names, workers)
 
 
 @app.command()
 def stages(scale: Scale = "mini", seed: Seed = 1) -> None:
     """Make every stage of one seed."""
     study = _study(scale, seed)
-    study.run(*study.plan)
+    _make(study, study.plan)
+
+
+def _make(study, names: Iterable[str], workers: int | None = None) -> None:
+    from studylib.paths import reference_root
+    from studylib.study.workers import side_by_side, worker_count
+
+    stages = [study.stage(name) for name in names]
+    side_by_side(stages, study.params, study.root, reference_root(study.scale), workers or worker_count())
 
 
 @app.command()
 def plan(scale: Scale = "mini", seed: Seed = 1) -> None:
-    """Every stage and what each needs; for the hardware of the params also its memory, GPU-hours and disk."""
+    """Every stage: what it needs, and its wall time and memory where it is published; for the hardware of the params
+    also the memory, GPU-hours and disk that it takes."""
     study = _study(scale, seed)
-    for name, node in study.plan.items():
-        needs = " ".join(source.label for source in node.inputs.values())
-        print(f"{name:28} {node.kind:13} {node.identity[:10]}  {needs}")
+    _list(study)
     if study.params.hardware:
         from studylib.study.budget import report
 
@@ -91,36 +70,57 @@ def plan(scale: Scale = "mini", seed: Seed = 1) -> None:
             print(line)
 
 
-@app.command()
-def status(scale: Scale = "mini", seed: Seed = 1) -> None:
-    """What is published, what was cut off, what is missing."""
+def _list(study) -> None:
     from studylib.store import store
+    from studylib.study.chapters import chapter_stage, chapters
 
-    study = _study(scale, seed)
-    for name, node in study.plan.items():
-        folder = store.folder(node, study.root)
-        begun = (study.root / ".work" / node.identity[:16]).exists()
-        said = "published" if folder.exists() else "begun" if begun else "missing"
-        seconds = f"{store.load(folder).manifest['seconds']:8.1f} s" if folder.exists() else ""
-        print(f"{name:28} {said:10} {seconds}")
+    total = 0.0
+    for node in [*study.plan.values(), *(chapter_stage(notebook, study) for notebook in chapters())]:
+        state = "begun" if store.work_folder(node, study.root).exists() else "missing"
+        if (folder := store.folder(node, study.root)).exists():
+            manifest = store.load(folder).manifest
+            total += manifest["seconds"] if node.kind != "chapter" else 0
+            state = f"{manifest['seconds']:.1f} s, {manifest['peak_memory_gib']:.2f} GiB"
+        needs = " ".join(source.label for source in node.inputs.values())
+        print(f"{node.label:32} {node.kind:13} {node.identity[:10]}  {state:20}  {needs}".rstrip())
+    print(f"published stages took {total:.0f} s (chapters wait for theirs)")
+
+
+@app.command()
+def pin(scale: Scale = "paper") -> None:
+    """All commits, columns and level columns that the params of a scale need, and a block of YAML with them."""
+    from studylib.params.load import load_params
+    from studylib.study.pin import block, pins, table
+
+    made = []
+    for each in pins(load_params(scale)):
+        made.append(each)
+        print("\n".join(table([each])), flush=True)
+    missing = [each.key for each in made if each.problem]
+    without = f"; without {', '.join(missing)}" if missing else ""
+    print(f"\n# For params/{scale}.yaml, in place of the same keys{without}")
+    print(block([each for each in made if not each.problem]), end="")
+    raise typer.Exit(1 if missing else 0)
 
 
 @app.command()
 def chapter(number: str, scale: Scale = "mini", seed: Seed = 1) -> None:
     """Execute one chapter by papermill, unless it is published."""
-    from studylib.study.chapters import chapter_named, run_chapter
+    from studylib.study.chapters import chapter_named, run_chapters
 
-    print(run_chapter(chapter_named(number), _study(scale, seed)).path)
+    for run in run_chapters([chapter_named(number)], _study(scale, seed)):
+        print(run.path)
 
 
 @app.command()
-def study(scale: Scale = "mini", seed: Seed = 1, make: str = "make") -> None:
+def study(scale: Scale = "mini", seed: Seed = 1) -> None:
     """Every chapter and stage, then the wall times and the comparison with the reference."""
     from studylib.study.chapters import study_all
     from studylib.study.reference import compare as compare_tables
 
     whole = _study(scale, seed)
-    study_all(whole, make)
+    study_all(whole)
+    _list(whole)
     compare_tables(whole)
 
 
@@ -129,7 +129,7 @@ def read(scale: Scale = "mini", seed: Seed = 1) -> None:
     """Draw every chapter from the committed reference."""
     from studylib.study.chapters import read_chapters
 
-    read_chapters(_study(scale, seed))
+    read_chapters(_study(scale, seed, train=False))
 
 
 @app.command()
@@ -154,7 +154,7 @@ def export(
     scale: Scale = "mini",
     seed: Seed = 1,
 ) -> None:
-    """Write test results in the shapes of VLMEvalKit and lm-evaluation-harness, into runs/SCALE/export."""
+    """Write test results in the shapes of VLMEvalKit, lm-evaluation-harness and Inspect, into runs/SCALE/export."""
     from studylib.share.export import export as write
 
     study = _study(scale, seed)
@@ -209,6 +209,7 @@ def grade(rows: Path, jobs: Annotated[int, typer.Option(min=1, help="Worker proc
 
 
 def main() -> None:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that workers are ended with this process
     try:
         app()
     except StudyError as error:

@@ -32,18 +32,14 @@ def test_level_of_every_count_is_the_papers():
     expected = ["L5"] * 2 + ["L4"] * 3 + ["L3"] * 3 + ["L2"] * 4 + ["L1"] * 5
     assert [difficulty.level_of(correct) for correct in range(17)] == expected
     assert difficulty.level_of(1, n=8) == "L4" and difficulty.level_of(0, n=8) == "L5"
-    with pytest.raises(StudyError, match="17 of 16"):
-        difficulty.level_of(17)
 
 
-def test_tag_levels_counts_each_question_and_refuses_uneven_samples():
+def test_tag_levels_counts_each_question():
     table = scores(np.array([1.0, 0.0, 1.0, 0.0]), "base", 16)
     levels = difficulty.tag_levels(table)
     assert levels.sort_values("question_id")["level"].tolist() == ["L1", "L5", "L1", "L5"]
     assert set(levels["samples"]) == {16}
     assert difficulty.level_counts(levels).loc["MiniVision"].tolist() == [2, 0, 0, 0, 0, 2]
-    with pytest.raises(StudyError, match="q1 has 15 base samples where the others have 16"):
-        difficulty.tag_levels(table.drop(table[table["question_id"] == "q1"].index[0]))
 
 
 def test_an_arm_that_changes_nothing_gains_nothing_against_b_and_seems_to_against_a():

@@ -69,7 +69,7 @@ def test_an_engine_that_ends_is_one_sentence_and_what_was_answered_is_kept(tiny_
 
     with pytest.raises(StudyError, match="exit code 3"):
         sample.sample(work(["red", "blue", "fatal", "green", "row"]), params)
-    kept = tmp_path / "work" / "part-responses.jsonl"
+    kept = tmp_path / "work.parts" / "responses.jsonl"
     before = [json.loads(line) for line in kept.read_text().splitlines()]
     assert [place for place, _ in before] == [0, 1]
     with kept.open("a") as file:

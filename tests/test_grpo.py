@@ -9,7 +9,7 @@ from studylib.engine.models import add_lora, freeze_vision, load_model, load_pro
 from studylib.engine.prompts import encode
 from studylib.errors import StudyError
 from studylib.params.schema import Lora, Rl
-from studylib.train import grpo
+from studylib.train import grpo, objective
 from studylib.train.encode import Prompts
 from studylib.train.grpo import RolloutTrainer, rl_arguments, train_grpo
 from studylib.train.mixing import shortest_correct
@@ -84,9 +84,8 @@ def test_advantage_is_the_reward_against_its_groups_mean_and_deviation(tiny_base
     told = {0: iter([1.0, 1.0, 0.0, 0.0]), 3: iter([1.0] * 4)}
     monkeypatch.setattr(grpo, "outcome", lambda row, *_: OUTCOMES[bool(next(told[rows.index(row)]))])
     batch = generated(trainer_of(tiny_base, rows, tmp_path), [0, 3])
-    deviation = 0.9 * torch.tensor([1.0, 1.0, 0.0, 0.0]).std()  # of the sample, as in TRL
-    expected = 0.45 / (deviation + 1e-4)
-    torch.testing.assert_close(batch["advantages"], expected * torch.tensor([1, 1, -1, -1, 0, 0, 0, 0.0]))
+    rewards = 0.9 * torch.tensor([1.0, 1, 0, 0, 1, 1, 1, 1])
+    torch.testing.assert_close(batch["advantages"], objective.advantages(rewards, 4))
 
 
 def test_loss_is_the_papers_objective_on_a_fixed_batch(tiny_base, rows, tmp_path, lenient):
@@ -97,19 +96,19 @@ def test_loss_is_the_papers_objective_on_a_fixed_batch(tiny_base, rows, tmp_path
     batch["old_per_token_logps"] = batch["old_per_token_logps"] + 0.4 * noise  # so that clipping is at work
     batch["ref_per_token_logps"] = batch["ref_per_token_logps"] - 0.3 * noise.flip(0)
     batch["advantages"] = torch.linspace(-1.5, 1.5, 16)
-    expected = []
-    for k, row in enumerate(batch["row"].tolist()):
-        said = batch["completion_ids"][k][batch["completion_mask"][k].bool()]
-        new = plain_logps(trainer.model, trainer.processing_class, rows[row], said)
-        old, ref = (batch[f"{name}_per_token_logps"][k, : len(said)] for name in ("old", "ref"))
-        ratio, advantage = (new - old).exp(), batch["advantages"][k]
-        gain = torch.minimum(ratio * advantage, ratio.clamp(0.8, 1.2) * advantage)
-        kl = (ref - new).exp() - (ref - new) - 1
-        expected.append((gain - 0.3 * kl).mean())
+    answers = [ids[mask.bool()] for ids, mask in zip(batch["completion_ids"], batch["completion_mask"], strict=True)]
+    new = [
+        plain_logps(trainer.model, trainer.processing_class, rows[row], ids)
+        for row, ids in zip(batch["row"].tolist(), answers, strict=True)
+    ]
+    new = torch.nn.utils.rnn.pad_sequence(new, batch_first=True)
+    old, ref = (batch[f"{name}_per_token_logps"] for name in ("old", "ref"))
+    mask, advantage = batch["completion_mask"], batch["advantages"]
+    expected = objective.grpo_loss(new, old, ref, advantage, mask, epsilon=0.2, beta=0.3)
     loss = trainer.compute_loss(trainer.model, batch)
-    torch.testing.assert_close(loss, -torch.stack(expected).mean(), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(loss, expected, rtol=1e-4, atol=1e-5)
     gradient = torch.autograd.grad(loss, trainer.model.lm_head.weight, retain_graph=True)[0]
-    reference = torch.autograd.grad(-torch.stack(expected).mean(), trainer.model.lm_head.weight)[0]
+    reference = torch.autograd.grad(expected, trainer.model.lm_head.weight)[0]
     torch.testing.assert_close(gradient, reference, rtol=1e-3, atol=1e-5)
     assert trainer._metrics["train"]["clip_ratio/region_mean"][0] > 0.2
 
@@ -149,6 +148,9 @@ def test_three_steps_of_grpo_log_what_the_study_reads_and_publish_loadable_model
     told = train_grpo(tiny_base, rows, tmp_path, config=CONFIG, seed=0)
     assert told["checkpoints"] == ["step-2", "step-3"] and not (tmp_path / "resume").exists()
     log = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    [kept, *_] = [json.loads(line) for line in (tmp_path / "answers.jsonl").read_text().splitlines()]
+    assert kept["step"] == 0 and kept["question_id"] in {row["id"] for row in rows} and kept["response"]
+    assert {"question", "answer", "accuracy", "format"} <= set(kept)
     assert [line["step"] for line in log] == [1, 2, 3]
     names = {
         "reward",

@@ -79,7 +79,7 @@ def test_a_process_ends_with_its_launcher_where_that_is_of_its_own_node(host, co
     assert subprocess.run([sys.executable, "-c", script], cwd=ROOT).returncode == code
 
 
-def test_processes_wait_an_hour_for_each_other(monkeypatch):
+def test_processes_wait_an_hour_for_each_other(monkeypatch, tmp_path):
     seen = {}
 
     def state(**asked):
@@ -87,7 +87,8 @@ def test_processes_wait_an_hour_for_each_other(monkeypatch):
         raise SystemExit
 
     monkeypatch.setattr("accelerate.PartialState", state)
-    monkeypatch.delenv("STUDY_LAUNCHED_BY", raising=False)
+    (tmp_path / "job.json").write_text('{"launcher": "another-node:1"}')
+    monkeypatch.setattr("sys.argv", ["process", str(tmp_path / "job.json")])
     with pytest.raises(SystemExit):
         process.main()
     assert seen["timeout"] == datetime.timedelta(hours=1)

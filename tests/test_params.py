@@ -16,8 +16,8 @@ def test_every_scale_fits_the_schema(scale):
 def test_unknown_key_names_the_key_the_nearest_and_the_file():
     with pytest.raises(StudyError, match=r"params/smoke.yaml.*'rl.bta'.*did you mean 'beta'"):
         load_params("smoke", {"rl.bta": 0.1})
-    with pytest.raises(StudyError, match=r"'arms.rl.0.rl.beto'.*did you mean 'beta'"):
-        load_params("smoke", {"arms.rl": [{"method": "grpo", "data": "eureka", "rl": {"beto": 0}}]})
+    with pytest.raises(StudyError, match=r"'arms.rl.rl.beto'.*did you mean 'beta'"):
+        load_params("smoke", {"arms.rl": {"method": "grpo", "data": "eureka", "rl": {"beto": 0}}})
     with pytest.raises(StudyError, match=r"'sft.lora.zzz'.*known: r, alpha"):
         load_params("smoke", {"sft.lora": {"zzz": 4, "r": 4, "alpha": 8}})
     with pytest.raises(StudyError, match=r"unknown key 'sampleing'.*did you mean 'sampling'"):
@@ -50,24 +50,26 @@ def test_switches_repeated_seeds_and_equal_parents_are_refused():
 
 
 def test_names_that_point_nowhere_are_refused():
-    arm = [{"method": "grpo", "data": "eureka", "start": "sft_eurka"}]
+    arm = {"method": "grpo", "data": "eureka", "start": "sft_eurka"}
     with pytest.raises(StudyError, match=r"'sft_eurka', which is no arm; did you mean 'sft_eureka'"):
         load_params("smoke", {"arms.two_stage": arm})
     with pytest.raises(StudyError, match=r"in a circle: rl -> rl"):
-        load_params("smoke", {"arms.rl": [{"method": "grpo", "data": "eureka", "start": "rl"}]})
+        load_params("smoke", {"arms.rl": {"method": "grpo", "data": "eureka", "start": "rl"}})
     with pytest.raises(StudyError, match=r"no params/smoek.yaml; did you mean 'smoke'"):
         load_params("smoek")
 
 
 def test_a_method_takes_its_own_sections_and_no_other():
     with pytest.raises(StudyError, match=r"'sft' does not read the section 'interleaved'"):
-        load_params("smoke", {"arms.x": [{"method": "sft", "data": "eureka", "interleaved": {"weight": 1}}]})
+        load_params("smoke", {"arms.x": {"method": "sft", "data": "eureka", "interleaved": {"weight": 1}}})
+    with pytest.raises(StudyError, match=r"'arms.x' is \[.*valid dictionary"):
+        load_params("smoke", {"arms.x": [{"method": "sft", "data": "eureka"}]})
     with pytest.raises(StudyError, match=r"'progressive' needs 'data'"):
-        load_params("smoke", {"arms.x": [{"method": "progressive"}]})
+        load_params("smoke", {"arms.x": {"method": "progressive"}})
     with pytest.raises(StudyError, match=r"merging has parents \(merging.sft, merging.rl\)"):
-        load_params("smoke", {"arms.x": [{"method": "merging", "start": "rl"}]})
-    with pytest.raises(StudyError, match=r"'arms.x.0.merging.shares.0' is 1.5.*less than 1"):
-        load_params("smoke", {"arms.x": [{"method": "merging", "merging": {"shares": [1.5]}}]})
+        load_params("smoke", {"arms.x": {"method": "merging", "start": "rl"}})
+    with pytest.raises(StudyError, match=r"'arms.x.merging.shares.0' is 1.5.*less than 1"):
+        load_params("smoke", {"arms.x": {"method": "merging", "merging": {"shares": [1.5]}}})
 
 
 def test_parents_of_every_kind_must_be_arms_and_make_no_circle():
@@ -77,22 +79,20 @@ def test_parents_of_every_kind_must_be_arms_and_make_no_circle():
         load_params("smoke", {"mixing.arm": "nobody"})
     with pytest.raises(StudyError, match=r"in a circle: data_mixing -> data_mixing"):
         load_params("smoke", {"mixing.arm": "data_mixing"})
-    with pytest.raises(StudyError, match=r"arms.x: a later stage starts from the one before it"):
-        load_params("smoke", {"arms.x": [{"method": "sft", "data": "careful"}, {"method": "merging"}]})
 
 
-def test_a_stage_names_only_what_it_changes():
+def test_an_arm_names_only_what_it_changes():
     params = load_params("mini")
-    beta0 = params.arms["rl_beta0"][0].rl
+    beta0 = params.arms["rl_beta0"].rl
     assert beta0.beta == 0 and beta0.lr == params.rl.lr
-    assert params.arms["rl"][0].sft is None
-    everywhere = params.arms["interleaved_all"][0]
+    assert params.arms["rl"].sft is None
+    everywhere = params.arms["interleaved_all"]
     assert everywhere.interleaved.everywhere and everywhere.interleaved.weight == params.interleaved.weight
     assert everywhere.rl == params.rl
 
 
 def test_damaged_params_file_is_one_sentence(tmp_path, monkeypatch):
-    monkeypatch.setenv("STUDY_PARAMS", str(tmp_path))
+    monkeypatch.setattr("studylib.params.load.params_dir", lambda: tmp_path)
     (tmp_path / "cut.yaml").write_text("rl: {lr: 1e-5")
     with pytest.raises(StudyError, match="params/cut.yaml is not YAML"):
         load_params("cut")
@@ -114,7 +114,7 @@ def test_gradients_are_clipped_where_the_params_say(tmp_path):
 def files(folder, monkeypatch, **texts):
     for name, text in texts.items():
         (folder / f"{name}.yaml").write_text(text)
-    monkeypatch.setenv("STUDY_PARAMS", str(folder))
+    monkeypatch.setattr("studylib.params.load.params_dir", lambda: folder)
 
 
 def test_a_file_that_extends_another_says_only_what_it_changes(tmp_path, monkeypatch):
@@ -125,7 +125,7 @@ def test_a_file_that_extends_another_says_only_what_it_changes(tmp_path, monkeyp
     told, below = load_params("third"), load_params("smoke")
     assert (told.scale, told.model.path, told.model.dtype, told.seeds) == ("third", "elsewhere", "float32", [1, 2])
     assert told.rl == below.rl.model_copy(update={"steps": 3}) and list(told.arms) == ["sft_careful", "rl"]
-    assert told.arms["rl"][0].rl.steps == 3  # the arm's stages are filled from what both files say
+    assert told.arms["rl"].rl.steps == 3  # the arm is filled from what both files say
 
 
 @pytest.mark.parametrize(

@@ -11,18 +11,12 @@ from studylib.paths import ROOT
 from studylib.study.plan import ancestors, build_plan
 
 PARTS = ("", ".select", ".responses", ".grades", ".divergence")
-AFTER_RL = {"arms.after_rl": [{"method": "sft", "data": "eureka", "start": "rl"}]}
+AFTER_RL = {"arms.after_rl": {"method": "sft", "data": "eureka", "start": "rl"}}
 COMBINED = {
-    "arms.half_weight": [{"method": "interleaved", "data": "eureka", "interleaved": {"weight": 0.5}}],
-    "arms.late": [{"method": "progressive", "data": "eureka", "start": "sft_eureka", "progressive": {"until": 1}}],
-    "arms.more_epochs": [{"method": "sft", "data": "mixed", "sft": {"epochs": 4}}],
-    "arms.thin": [{"method": "merging", "merging": {"methods": ["ties"], "density": 0.2, "sft": "sft_careful"}}],
-}
-CHAIN = {
-    "arms.chain": [
-        {"method": "sft", "data": "careful"},
-        {"method": "grpo", "data": "eureka", "rl": {"max_new_tokens": 32}},
-    ]
+    "arms.half_weight": {"method": "interleaved", "data": "eureka", "interleaved": {"weight": 0.5}},
+    "arms.late": {"method": "progressive", "data": "eureka", "start": "sft_eureka", "progressive": {"until": 1}},
+    "arms.more_epochs": {"method": "sft", "data": "mixed", "sft": {"epochs": 4}},
+    "arms.thin": {"method": "merging", "merging": {"methods": ["ties"], "density": 0.2, "sft": "sft_careful"}},
 }
 
 
@@ -80,7 +74,7 @@ def test_the_five_combinations_are_arms_of_every_scale(scale):
 
 
 def test_another_rl_model_makes_mixed_and_merged_anew_and_no_other_combination():
-    before, after = plan(), plan(overrides={"arms.rl": [{"method": "grpo", "data": "eureka", "rl": {"steps": 9}}]})
+    before, after = plan(), plan(overrides={"arms.rl": {"method": "grpo", "data": "eureka", "rl": {"steps": 9}}})
     changed = {name for name in COMBINATIONS if before[name].identity != after[name].identity}
     assert changed == {"data_mixing", "merging"}
 
@@ -122,7 +116,7 @@ def test_a_benchmark_is_no_part_of_what_is_trained_on(local, tmp_path):
 
 def test_inputs_stand_before_what_needs_them():
     seen = set()
-    for stage in plan(overrides=COMBINED | CHAIN).values():
+    for stage in plan(overrides=COMBINED).values():
         assert {source.identity for source in stage.inputs.values()} <= seen
         seen.add(stage.identity)
 
@@ -154,9 +148,6 @@ def test_an_arm_is_added_by_params_alone():
     assert after["late"].params["progressive"] == {"weight": 0.2, "until": 1}
     assert after["more_epochs"].inputs["data"] is after["mixed"]
     assert after["thin"].inputs["sft"] is after["sft_careful"] and after["thin"].inputs["rl"] is after["rl"]
-    chain = plan(overrides=CHAIN)
-    assert chain["chain"].inputs["model"] is chain["chain.1"]
-    assert chain["chain"].params["rl"]["max_new_tokens"] == 32
 
 
 def test_a_parameter_changes_what_depends_on_it_and_nothing_else():
@@ -179,9 +170,9 @@ def test_another_base_changes_all_that_it_answers(tmp_path):
 
 def test_eureka_needs_its_author():
     with pytest.raises(StudyError, match="written by the arm 'sft_careful', which is missing"):
-        plan(overrides={"arms": {"rl": [{"method": "grpo", "data": "eureka"}]}, "first_seed_only": []})
+        plan(overrides={"arms": {"rl": {"method": "grpo", "data": "eureka"}}, "first_seed_only": []})
     with pytest.raises(StudyError, match="'sft_careful' writes the data source 'eureka'"):
-        plan(overrides={"arms.sft_careful": [{"method": "sft", "data": "eureka"}]})
+        plan(overrides={"arms.sft_careful": {"method": "sft", "data": "eureka"}})
 
 
 def test_missing_base_is_one_sentence(monkeypatch):

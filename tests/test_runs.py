@@ -1,6 +1,5 @@
 import json
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -13,7 +12,6 @@ from studylib.errors import StudyError
 from studylib.paths import ROOT
 from studylib.store import machine, store
 from studylib.store.identity import Stage
-from studylib.store.store import exclusive
 
 NUMBERS = Stage("numbers", "trivial", {"count": 3}, {}, ("studylib.engine.prompts:render",))
 DOUBLED = Stage("doubled", "trivial", {}, {"numbers": NUMBERS}, ("studylib.engine.prompts:render",), seed=1)
@@ -42,10 +40,7 @@ def test_publishes_once_with_a_full_manifest(tmp_path):
     assert manifest["inputs"] == {"numbers": run.path.name} and manifest["seed"] == 1
     assert run.manifest["facts"] == {"distributed": "NO", "tokens": 3}
     assert {"git_commit", "packages", "seconds", "peak_memory_gib", "code"} <= set(manifest)
-    assert set(manifest["files"]) == {"doubled.txt"}
-    start = time.perf_counter()
-    store.ensure(DOUBLED, never, tmp_path)
-    assert time.perf_counter() - start < 0.01
+    assert set(manifest["files"]) == {"doubled.txt"} and not manifest["resumed"]
 
 
 @pytest.mark.parametrize(
@@ -120,14 +115,14 @@ def test_killed_stage_publishes_nothing_and_resumes_where_it_was(tmp_path):
     assert said.endswith("finished\n"), errors
     (path,) = tmp_path.glob("slow-*")
     assert [(path / f"step-{i}").read_text() for i in (0, 9)] == ["first", "second"]
-    assert json.loads((path / "manifest.json").read_text())["seconds"] > 0.9  # both attempts together
+    assert json.loads((path / "manifest.json").read_text())["resumed"]
 
 
 def test_second_process_waits_for_the_first(tmp_path):
     pair = [start(SLOW, tmp_path, who) for who in ("first", "second")]
     said = [process.communicate(timeout=30)[0] for process in pair]
     assert all(text.endswith("finished\n") for text in said)
-    assert sum("slow: waiting for process" in text for text in said) == 1
+    assert sum("slow: waiting for the process" in text for text in said) == 1
     (path,) = tmp_path.glob("slow-*")
     assert len({(path / f"step-{i}").read_text() for i in range(10)}) == 1
 
@@ -136,53 +131,27 @@ def test_lock_is_refused_while_held_and_free_after_a_kill(tmp_path):
     hold = """
         import sys, time
         from pathlib import Path
-        from studylib.store.store import exclusive
-        with exclusive(Path(sys.argv[1]) / "study.lock", "held"):
+        from studylib.store.store import lock
+        with lock(Path(sys.argv[1]) / "study.lock"):
             print("holding", flush=True)
             time.sleep(60)
     """
     process = start(hold, tmp_path)
     assert process.stdout.readline() == "holding\n"
-    with (
-        pytest.raises(StudyError, match=f"already at work: process {process.pid}"),
-        exclusive(tmp_path / "study.lock", "already at work: {who}"),
-    ):
+    with pytest.raises(store.Busy), store.lock(tmp_path / "study.lock"):
         pass
     process.kill()
     process.communicate()
-    with exclusive(tmp_path / "study.lock", "already at work: {who}"):
+    with store.lock(tmp_path / "study.lock"):
         pass
 
 
-def test_full_disk_is_one_sentence_and_loses_nothing(tmp_path):
-    published = store.ensure(NUMBERS, write_numbers, tmp_path)
-
-    def fill(work):
-        (work.path / "kept").write_text("so far")
-        with (work.path / "heap").open("wb") as out:
-            out.write(bytes(1 << 20))
-
-    heap = Stage("heap", "trivial", {}, {}, ())
-    old = resource.getrlimit(resource.RLIMIT_FSIZE)
-    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, old[1]))
-    try:
-        with pytest.raises(StudyError, match="is full: free some space"):
-            store.ensure(heap, fill, tmp_path)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, old)
-        signal.signal(signal.SIGXFSZ, ignored)
-    store._load.cache_clear()
-    assert store.find(NUMBERS, tmp_path) == published
-    assert store.ensure(heap, fill, tmp_path).path.exists()
-
-
-def test_no_room_left_while_the_manifest_is_written_publishes_nothing(tmp_path, monkeypatch):
+def test_no_room_left_while_the_manifest_is_written_publishes_nothing_and_loses_nothing(tmp_path, monkeypatch):
     def full(*_, **__):
         raise OSError(28, os.strerror(28))
 
     monkeypatch.setattr(store.json, "dump", full)
-    with pytest.raises(StudyError, match="is full"):
+    with pytest.raises(OSError, match="No space left"):
         store.ensure(NUMBERS, write_numbers, tmp_path)
     assert not store.folder(NUMBERS, tmp_path).exists()
     monkeypatch.undo()
@@ -220,6 +189,15 @@ def test_idle_process_makes_parts_of_a_stage_that_another_owns(tmp_path):
     assert [name for name, _ in made] == [str(n) for n in range(8)]
     assert len({process for _, process in made}) == 2
     assert {file.name for file in path.iterdir()} == {"all.txt", "manifest.json"}
+
+
+def test_parts_whose_names_have_points_do_not_write_the_same_file(tmp_path):
+    names = ["linear-0.25", "linear-0.5"]
+    work = store.Work(NUMBERS, tmp_path / "work", {}, print)
+    work.path.mkdir()
+    written = []
+    parts = work.shared(names, lambda name, path: written.append(path.name) or path.write_text(name))
+    assert [part.read_text() for part in parts] == names and len(set(written)) == 2
 
 
 HOLES = """

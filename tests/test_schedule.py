@@ -1,4 +1,8 @@
+import multiprocessing
+import os
+import signal
 import threading
+import time
 
 import pytest
 
@@ -46,19 +50,35 @@ def test_the_reference_says_how_long_a_stage_takes(tmp_path):
     assert workers.cost(stage, tmp_path) == 4000
 
 
-def test_one_failing_process_ends_the_others_with_its_reason(tmp_path):
-    command = ["bash", "-c", "if mkdir " + str(tmp_path / "first") + "; then echo 'Error: the disk is full.' >&2; "
-               "exit 2; else sleep 60; fi"]  # fmt: skip
-    with pytest.raises(StudyError, match="^the disk is full.$"):
-        workers.side_by_side([diamond()], command, 2, tmp_path, tmp_path)
+def failing(reason):
+    """A stage that ends its worker: by a sentence, by a signal, or otherwise."""
+    return Stage("failing", "grpo", {"reason": reason}, {}, ())
 
 
-def test_killed_process_is_reported(tmp_path):
-    with pytest.raises(StudyError, match="a stage stopped"):
-        workers.side_by_side([diamond()], ["bash", "-c", "kill -9 $$"], 1, tmp_path, tmp_path)
+def fail(stages, params, root, reference):
+    """Stands in for work_through in a worker: the first one stops, another would go on for a minute."""
+    try:
+        (root / "first").mkdir(parents=True)
+    except FileExistsError:
+        time.sleep(60)
+    if stages[0].params["reason"] == "killed":
+        os.kill(os.getpid(), signal.SIGKILL)
+    raise StudyError("the disk is full.")
 
 
-@pytest.mark.parametrize(("flags", "jobs"), [("", None), ("w -j4 --jobserver-auth=3,4", 4), ("-j 8", 8)])
-def test_make_says_how_many_run_side_by_side(monkeypatch, flags, jobs):
-    monkeypatch.setenv("MAKEFLAGS", flags)
-    assert workers.make_jobs() == jobs
+class _Fails:
+    """A worker process imports this module, and so gets `fail` in place of work_through."""
+
+    def __call__(self, *asked):
+        workers.work_through = fail
+        return workers._worker(*asked)
+
+
+@pytest.mark.parametrize(("reason", "sentence"), [("full", "^the disk is full.$"), ("killed", "code -9 .killed;")])
+def test_one_failing_process_ends_the_others_with_its_reason(tmp_path, monkeypatch, reason, sentence):
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setattr(workers, "_worker", _Fails())
+    stages = [failing(reason), diamond()]
+    with pytest.raises(StudyError, match=sentence):
+        workers.side_by_side(stages, load_params("smoke"), tmp_path, tmp_path, 2)
+    assert not [child for child in multiprocessing.active_children() if "pebble" not in child.name]  # the graders stay

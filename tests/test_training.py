@@ -94,7 +94,7 @@ def test_progressive_gets_the_pass_rate_of_the_base_and_the_traces(tmp_path, mon
     monkeypatch.setattr("studylib.train.progressive.train_progressive", train)
     outcomes = {"q0": ["wrong"] * 4, "q1": ["correct", "wrong"], "q2": ["wrong"]}
     grades = answered(tmp_path / "base", outcomes)
-    stage = params.arms["progressive"][0]
+    stage = params.arms["progressive"]
     asked = {name: getattr(stage, name).model_dump() for name in ("rl", "progressive")}
     traces = ["<think>Two. Three.</think>5", "<think>Four. Five.</think>9", "<think>2+3=5.</think>5"]
     data = queries(tmp_path / "q", trace=traces)

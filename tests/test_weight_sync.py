@@ -23,7 +23,7 @@ def test_after_a_step_the_engines_log_probs_equal_the_trainers(tiny_base, tmp_pa
     told = json.loads((tmp_path / "told.json").read_text())
     assert told["steps"] == 4
     assert told["at the start"] < 1e-3
-    assert told["after training, not synced"] > 1e-2  # there was something to hand over
+    assert told["after training, not synced"] > 5e-3  # there was something to hand over
     assert told["after training, synced"] < 1e-3
     # As the log has it, step by step: a random model gives 1.5 % to tokens that are never sampled, the engine nothing.
     assert len(told["gaps"]) == 2 and max(told["gaps"]) < 0.03

@@ -18,17 +18,13 @@ from studylib.analysis.checkpoints import with_problems
 from studylib.analysis.difficulty import POINTS
 from studylib.analysis.scores import question_rates
 from studylib.analysis.stats import crossed_mean, paired_differences
-from studylib.errors import StudyError
 
 TOKENS = ["trained_tokens", "scored_tokens", "generated_tokens"]
 FLOPS = {"trained_tokens": 6, "scored_tokens": 2, "generated_tokens": 2}  # a parameter and token
 
 
 def stage_costs(manifests: list[dict[str, Any]], parameters: int) -> pd.DataFrame:
-    """A row a stage: name, kind, TOKENS, seconds (wall time), flops. parameters: N.
-
-    Raises StudyError where a training stage does not tell its tokens.
-    """
+    """A row a stage: name, kind, TOKENS, seconds (wall time), flops. parameters: N."""
     rows = [{"name": m["name"], "kind": m["kind"], **_tokens(m), "seconds": m["seconds"]} for m in manifests]
     return _with_flops(pd.DataFrame(rows), parameters)
 
@@ -36,10 +32,7 @@ def stage_costs(manifests: list[dict[str, Any]], parameters: int) -> pd.DataFram
 def _tokens(manifest: dict[str, Any]) -> dict[str, int]:
     """Tokens of one stage, from the facts in its manifest."""
     facts, rl = manifest["facts"], manifest["params"].get("rl")
-    if manifest["kind"] == "sft" or rl:
-        if "trained_tokens" not in facts:
-            raise StudyError(f"The manifest of {manifest['name']} tells no trained_tokens: train it once more.")
-    trained = facts.get("trained_tokens", 0)
+    trained = facts["trained_tokens"] if manifest["kind"] == "sft" or rl else 0
     passes = (rl["beta"] > 0) + (rl["mini_batches"] > 1) if rl else 0
     generated = facts.get("generated_tokens", 0) if rl else facts.get("tokens", 0)
     return {"trained_tokens": trained, "scored_tokens": passes * trained, "generated_tokens": generated}

@@ -4,7 +4,6 @@ import pandas as pd
 
 from studylib.analysis.difficulty import ALL
 from studylib.analysis.stats import crossed_mean, log_ratio, paired
-from studylib.errors import StudyError
 
 SENTENCE_ENDS = (".", "?", "!", "\n", ":", "<think>", "</think>")
 
@@ -37,8 +36,6 @@ def pivotal_tokens(tokens: pd.DataFrame, top: int = 15, least_count: int = 5) ->
         kl=("kl", "mean"), se=("kl", "sem"), count=("kl", "size"), opening=("opening", "mean")
     )
     kept = grouped[grouped["count"] >= least_count]
-    if kept.empty:
-        raise StudyError(f"No token occurs {least_count} times in the KL table; give it more responses.")
     return kept.nlargest(top, "kl").reset_index()
 
 

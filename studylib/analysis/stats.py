@@ -33,8 +33,6 @@ class Estimate:
 
 def wilson(successes: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
     """Wilson score interval of a share, for cells too small for a t interval. Both ends in [0, 1]."""
-    if not 0 <= successes <= n or n == 0:
-        raise StudyError(f"A Wilson interval needs 0 <= successes <= n and n > 0; it got {successes} of {n}.")
     low, high = proportion_confint(successes, n, alpha=1 - confidence, method="wilson")
     return float(low), float(high)
 
@@ -171,8 +169,6 @@ def detectable_difference(
     A question's observed change varies by its true change (standard deviation `change_sd`, a share) and by
     sampling, at most p(1-p)/k for each side. Clustered questions count as the number of their problems.
     """
-    if questions < 2:
-        raise StudyError(f"A difference on {questions} question cannot be tested; give at least two.")
     sampling = pass_rate * (1 - pass_rate) * (1 / samples + 1 / reference_samples)
     effect = TTestPower().solve_power(nobs=questions, alpha=0.05, power=power, alternative="two-sided")
     return float(effect * np.sqrt(change_sd**2 + sampling))

@@ -78,9 +78,6 @@ def contrasts_for(claims: list[Claim], scores: pd.DataFrame, levels: pd.DataFram
     for claim in asked:
         for key in ((claim.arm, other, claim.measure) for other in claim.against):
             needed[key] = needed.get(key, False) or RISE in claim.levels
-    missing = {name for arm, other, _ in needed for name in (arm, other)} - set(scores["arm"])
-    if missing:
-        raise StudyError(f"The claims need the arm '{min(missing)}', which has no responses yet; evaluate it.")
     if any(claim.measure == "words" for claim in asked):
         scores = scores.assign(words=style.reflection_words(scores["text"]))
     of = dict(list(scores.groupby("arm")))
@@ -162,8 +159,6 @@ def _sides(claim: Claim, parts: pd.DataFrame, any_of: bool) -> tuple[pd.Series, 
 def _parts(claim: Claim, known: pd.DataFrame, levels: tuple[str, ...]) -> pd.DataFrame:
     """A row a part and bound, with its margin and its signed distance from it (beyond it: above 0)."""
     rows = known[known["level"].isin(levels)]
-    if rows.duplicated(["benchmark", "against", "level"]).any():
-        raise StudyError(f"The claim '{claim.id}' finds one of its contrasts twice; give each of them once.")
     if not claim.benchmarks and len(rows) < len(claim.against) * len(levels):
         # A level without questions can be tested by nothing, so it decides nothing.
         unknown = dict.fromkeys(("estimate", "se", "df", "low", "high"), float("nan"))

@@ -44,23 +44,35 @@ def launch(work: Work, params: Params) -> None:
     A run that was cut off goes on from its last checkpoint.
     """
     facts = work.path.with_suffix(f".{FACTS}")
+    _check_visible(params)
     if not facts.exists():
         _run(command(work, params), work)
     work.facts |= json.loads(facts.read_text())
     facts.unlink()
 
 
+def _check_visible(params: Params) -> None:
+    """Raises StudyError where CUDA_VISIBLE_DEVICES leaves fewer GPUs than there are processes; "" leaves the CPU."""
+    named = [name for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name]
+    if named and len(named) < params.hardware.gpus:
+        raise StudyError(
+            f"CUDA_VISIBLE_DEVICES names {len(named)} of the {params.hardware.gpus} GPUs of hardware.gpus: name as "
+            f"many, or set hardware.gpus to {len(named)}."
+        )
+
+
 def command(work: Work, params: Params) -> list[str]:
     """Writes the job and accelerate's configuration beside the work folder; gives the command that trains."""
     job, config = work.path.with_suffix(".job.json"), work.path.with_suffix(".accelerate.yaml")
     stage = work.stage
-    told = {
+    content = {
+        "launcher": here(),
         "params": params.model_dump(mode="json"),
         "stage": {"name": stage.name, "kind": stage.kind, "params": stage.params, "seed": stage.seed},
         "path": str(work.path),
         "inputs": {role: str(run.path) for role, run in work.inputs.items()},
     }
-    job.write_text(json.dumps(told))
+    job.write_text(json.dumps(content))
     config.write_text(yaml.safe_dump(configuration(params, stage)))
     where = ["--config_file", str(config), *_meeting(params)]
     return [*_launcher(params), *where, "-m", "studylib.cluster.process", str(job)]
@@ -92,7 +104,7 @@ def _launcher(params: Params) -> list[str]:
         return accelerate
     if "SLURM_JOB_ID" not in os.environ:
         raise StudyError(
-            f"hardware.nodes is {params.hardware.nodes}, and only Slurm starts several nodes: add LAUNCH=slurm to make."
+            f"hardware.nodes is {params.hardware.nodes}, and only Slurm starts several: sbatch params/study.sbatch."
         )
     each = f'exec {shlex.join(accelerate)} --machine_rank $SLURM_NODEID "$@"'
     nodes = [f"--nodes={params.hardware.nodes}", "--ntasks-per-node=1", "--kill-on-bad-exit=1"]
@@ -115,7 +127,8 @@ def _meeting(params: Params) -> list[str]:
 def _run(asked: list[str], work: Work) -> None:
     """Passes on what the main process says; the rest of the output is kept for the reason of a failure."""
     log = work.path.with_suffix(".log")
-    environment = {"OMP_NUM_THREADS": "1", **os.environ, "STUDY_LAUNCHED_BY": here()}
+    environment = {"OMP_NUM_THREADS": "1", **os.environ}
+    work.report(f"all that it says: {log}")
     process = subprocess.Popen(
         asked,
         cwd=ROOT,
@@ -144,6 +157,12 @@ def reason(output: str, label: str, log: Path) -> str:
     """One sentence of why the processes ended: their own error, which of them was killed, or what was raised first."""
     if own := named_error(output.splitlines()):
         return own
+    if re.search(r"CUDA out of memory|No available memory for the cache|desired GPU memory utilization", output):
+        return (
+            f"{label}: a GPU is out of memory. Lower micro_batch of its section, or launch.engine_memory (raise it "
+            "where the engine says that no memory is left for its cache), or take more GPUs, and see make plan; "
+            f"started again, training goes on from its last checkpoint. All that it said is in {log}."
+        )
     killed = re.search(r"failed \(exitcode: -(\d+)\) local_rank: (\d+)", output)
     if killed:
         name = signal.Signals(int(killed[1])).name

@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Callable
 from datetime import timedelta
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from studylib.cluster.launch import FACTS, SAID
 from studylib.engine.models import mend_torchvision
 from studylib.errors import StudyError
 from studylib.params.load import Params
+from studylib.paths import runs_root
 from studylib.store import store
 from studylib.store.identity import Stage
 from studylib.store.machine import die_with_launcher
@@ -24,7 +26,7 @@ from studylib.store.store import Work
 PATIENCE = timedelta(hours=1)
 
 
-def train(job: Path) -> None:
+def train(job: dict[str, Any]) -> None:
     """Does the stage of a job as `studylib.stages.train` does it in one process; the main process leaves the facts."""
     import torch
 
@@ -32,12 +34,10 @@ def train(job: Path) -> None:
     from studylib.train import loop
     from studylib.train.sharding import shard_reference_by_layers
 
-    told = json.loads(job.read_text())
-    params = Params.model_validate(told["params"])
-    stage = Stage(**told["stage"], inputs={}, code=())
-    inputs = {role: store.load(Path(path)) for role, path in told["inputs"].items()}
-    # Helping: the stage's clock is kept by the process that started these.
-    work = Work(stage, Path(told["path"]), inputs, _say, helping=True, launched=arguments(params, stage))
+    params = Params.model_validate(job["params"])
+    stage = Stage(**job["stage"], inputs={}, code=())
+    inputs = {role: store.load(Path(path)) for role, path in job["inputs"].items()}
+    work = Work(stage, Path(job["path"]), inputs, _say, launched=arguments(params, stage))
     shard_reference_by_layers()
     loop.CHECKPOINT_SECONDS = 60 * params.launch.checkpoint_minutes
     loop.SAVED = torch.bfloat16 if params.model.dtype == "bfloat16" else None  # as the base was, and its engines are
@@ -69,6 +69,8 @@ def arguments(params: Params, stage: Stage) -> dict[str, Any]:
         "gradient_checkpointing": params.launch.gradient_checkpointing,
         "gradient_checkpointing_kwargs": {"use_reentrant": False},
     }
+    if params.launch.report_to != "none":
+        asked |= tracking(params, stage)
     if params.launch.sharding == "fsdp2":
         # Else accelerate keeps the gradients of all but the last micro-batch whole, in bfloat16, on every GPU.
         asked["accelerator_config"] = {"gradient_accumulation_kwargs": {"sync_each_batch": True}}
@@ -81,6 +83,21 @@ def arguments(params: Params, stage: Stage) -> dict[str, Any]:
     from studylib.train.rollouts_vllm import engine_arguments, engine_rollouts
 
     return {"launched": asked | engine_arguments(params, stage), "rollouts": engine_rollouts}
+
+
+def tracking(params: Params, stage: Stage) -> dict[str, str]:
+    """Trainer arguments for the tracker of `launch.report_to`; TensorBoard's files go to runs/SCALE/tensorboard.
+
+    Raises StudyError where it is not installed.
+    """
+    tracker = params.launch.report_to
+    if find_spec(tracker) is None:
+        raise StudyError(f"launch.report_to is {tracker!r}, which is not installed: pip install {tracker}.")
+    project = f"synergy-{params.scale}"
+    os.environ.setdefault("WANDB_PROJECT", project)  # the only way in which transformers hears of it
+    # Else it writes where the checkpoints to resume from are, and these are removed at the end.
+    os.environ.setdefault("TENSORBOARD_LOGGING_DIR", str(runs_root(params.scale) / "tensorboard" / stage.label))
+    return {"report_to": tracker, "run_name": stage.label, "project": project}
 
 
 def check(facts: dict[str, Any], params: Params) -> None:
@@ -101,8 +118,8 @@ def _say(line: str) -> None:
 
 def main() -> None:
     faulthandler.enable()
-    if "STUDY_LAUNCHED_BY" in os.environ:
-        die_with_launcher(os.environ["STUDY_LAUNCHED_BY"])
+    job = json.loads(Path(sys.argv[1]).read_text())
+    die_with_launcher(job["launcher"])
     mend_torchvision()
     import torch
     from accelerate import PartialState
@@ -110,7 +127,7 @@ def main() -> None:
     # Before any work: the process group, this process's GPU.
     state = PartialState(cpu=not torch.cuda.is_available(), timeout=PATIENCE)
     try:
-        train(Path(sys.argv[1]))
+        train(job)
     except StudyError as error:
         print(f"Error: {error}", file=sys.stderr, flush=True)
         sys.exit(2)

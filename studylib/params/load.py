@@ -11,7 +11,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from studylib.errors import StudyError
 from studylib.params.schema import (
     METHODS,
-    ArmStage,
+    Arm,
     Count,
     Data,
     Distill,
@@ -51,22 +51,17 @@ class Params(Section):
     hardware: Hardware | None = None
     launch: Launch | None = None
     released: dict[str, Model] = {}
-    arms: dict[str, list[ArmStage]]
+    arms: dict[str, Arm]
     seeds: list[Count] = Field(min_length=1)
     first_seed_only: list[str] = []
 
     @model_validator(mode="before")
     @classmethod
-    def _fill_stages(cls, raw: Any) -> Any:
-        """A stage names only what it changes of its method's sections; the rest comes from these themselves."""
+    def _fill_arms(cls, raw: Any) -> Any:
+        """Fills each arm with its method's sections, of which it lists what it overrides."""
         if not isinstance(raw, dict) or not isinstance(raw.get("arms"), dict):
             return raw
-        arms = {}
-        for arm, stages in raw["arms"].items():
-            arms[arm] = stages
-            if isinstance(stages, list) and all(isinstance(stage, dict) for stage in stages):
-                arms[arm] = [_filled(stage, raw) for stage in stages]
-        return {**raw, "arms": arms}
+        return {**raw, "arms": {name: _filled(arm, raw) for name, arm in raw["arms"].items()}}
 
     @model_validator(mode="after")
     def _launched_on_something(self) -> "Params":
@@ -91,12 +86,7 @@ class Params(Section):
             for name in names:
                 if name not in known:
                     raise ValueError(f"{key} names {name!r}, which is not there{nearest(name, known)}")
-        for arm, stages in self.arms.items():
-            if not stages:
-                raise ValueError(f"arms.{arm} has no stage")
-            for stage in stages[1:]:
-                if stage.start != "base" or stage.method == "merging":
-                    raise ValueError(f"arms.{arm}: a later stage starts from the one before it: make it an arm")
+        for arm in self.arms:
             self._follow(arm, [])
         if any(self._distilled(arm) for arm in self.arms) and "sft_careful" not in self.arms:
             raise ValueError("the data source 'eureka' is written by the arm 'sft_careful', which is missing")
@@ -106,17 +96,17 @@ class Params(Section):
 
     def parents(self, arm: str) -> dict[str, str]:
         """The arms that an arm needs, by the role in which it names them; the base is none."""
-        found = {"starts from": self.arms[arm][0].start}
-        for stage in self.arms[arm]:
-            if stage.data == "mixed":
-                found["mixes answers of"] = self.mixing.arm
-            if stage.merging:
-                found |= {"merges, as SFT model,": stage.merging.sft, "merges, as RL model,": stage.merging.rl}
-        return {role: parent for role, parent in found.items() if parent != "base"}
+        wanted = self.arms[arm]
+        roles = {"starts from": wanted.start}
+        if wanted.data == "mixed":
+            roles["mixes answers of"] = self.mixing.arm
+        if wanted.merging:
+            roles |= {"merges, as SFT model,": wanted.merging.sft, "merges, as RL model,": wanted.merging.rl}
+        return {role: parent for role, parent in roles.items() if parent != "base"}
 
     def _distilled(self, arm: str) -> bool:
         """Whether an arm, or what it needs, is trained on Eureka-Distill."""
-        own = any(stage.data in ("eureka", "eureka_no_easy", "mixed") for stage in self.arms[arm])
+        own = self.arms[arm].data in ("eureka", "eureka_no_easy", "mixed")
         return own or any(self._distilled(parent) for parent in self.parents(arm).values())
 
     def _follow(self, arm: str, path: list[str]) -> None:
@@ -128,9 +118,11 @@ class Params(Section):
             self._follow(parent, [*path, arm])
 
 
-def _filled(stage: dict, raw: dict) -> dict:
-    names = [name for name in METHODS.get(stage.get("method", ""), ()) if isinstance(raw.get(name), dict)]
-    return {**stage, **{name: {**raw[name], **(stage.get(name) or {})} for name in names}}
+def _filled(arm: Any, raw: dict) -> Any:
+    if not isinstance(arm, dict):
+        return arm
+    names = [name for name in METHODS.get(arm.get("method", ""), ()) if isinstance(raw.get(name), dict)]
+    return {**arm, **{name: {**raw[name], **(arm.get(name) or {})} for name in names}}
 
 
 def nearest(name: str, known: typing.Iterable[str]) -> str:
@@ -164,8 +156,8 @@ def _sentence(error: dict) -> str:
         return f"key {place!r} is missing"
     if error["type"] == "value_error":
         return f"{place + ': ' if place else ''}{error['ctx']['error']}"
-    said = error["msg"].replace("Input should", "it should")
-    return f"{place!r} is {error['input']!r}, but {said[0].lower() + said[1:]}"
+    message = error["msg"].replace("Input should", "it should")
+    return f"{place!r} is {error['input']!r}, but {message[0].lower() + message[1:]}"
 
 
 def load_params(scale: str, overrides: dict[str, Any] | None = None) -> Params:
@@ -185,8 +177,10 @@ def _read(scale: str, path_here: list[str]) -> dict[str, Any]:
     path = params_dir() / f"{scale}.yaml"
     if not path.exists():
         known = sorted(p.stem for p in params_dir().glob("*.yaml"))
-        told = f"params/{path_here[-1]}.yaml extends {scale!r}, which is not there" if path_here else ""
-        raise StudyError(f"{told or f'There is no params/{scale}.yaml'}{nearest(scale, known)}.")
+        missing = f"There is no params/{scale}.yaml"
+        if path_here:
+            missing = f"params/{path_here[-1]}.yaml extends {scale!r}, which is not there"
+        raise StudyError(f"{missing}{nearest(scale, known)}.")
     where = f"params/{path.name}"
     if scale in path_here:
         raise StudyError(f"Params files extend each other in a circle: {' -> '.join([*path_here, scale])}.")
@@ -202,10 +196,10 @@ def _read(scale: str, path_here: list[str]) -> dict[str, Any]:
 
 
 def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
-    """Both files' keys: sections are merged, anything else is what the upper file says."""
+    """Both files' keys: sections are merged, one that is empty stays so, anything else is what the upper file says."""
     both = {key: value for key, value in below.items() if key not in above}
     for key, value in above.items():
-        sections = isinstance(value, dict) and isinstance(below.get(key), dict)
+        sections = value and isinstance(value, dict) and isinstance(below.get(key), dict)
         both[key] = _merged(below[key], value) if sections else value
     return both
 

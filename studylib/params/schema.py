@@ -122,23 +122,14 @@ class Launch(Section):
 
     `sharding` fsdp2 splits weights, gradients and moments over all processes, none keeps them whole in each.
     `rollouts` of RL come from our own decoding loop (CPU only), or from vLLM beside the trainer (colocate, with the
-    share `engine_memory` of a GPU) or at the address `server`. Every `checkpoint_minutes` it saves what it needs to
-    go on. `slurm` holds options of sbatch for your cluster.
+    share `engine_memory` of a GPU). Every `checkpoint_minutes` it saves what it needs to go on.
     """
 
     sharding: Literal["fsdp2", "none"]
     gradient_checkpointing: bool
-    rollouts: Literal["decoded", "colocate", "server"]
+    rollouts: Literal["decoded", "colocate"]
     engine_memory: Rate = 0.6
     checkpoint_minutes: float = Field(gt=0)
-    server: str | None = None
-    slurm: list[str] = []
-
-    @model_validator(mode="after")
-    def _reachable(self) -> "Launch":
-        if self.rollouts == "server" and not self.server:
-            raise ValueError("rollouts 'server' needs the address of a running vLLM server in launch.server")
-        return self
 
 
 class Sft(Section):
@@ -191,8 +182,9 @@ class Rl(Section):
     @model_validator(mode="after")
     def _divisible(self) -> "Rl":
         if self.prompts_per_step % self.mini_batches:
-            told = f"prompts_per_step {self.prompts_per_step} does not divide"
-            raise ValueError(f"{told} into mini_batches {self.mini_batches}")
+            raise ValueError(
+                f"prompts_per_step {self.prompts_per_step} does not divide into mini_batches {self.mini_batches}"
+            )
         mini_batch = self.prompts_per_step * self.rollouts // self.mini_batches
         if mini_batch % self.micro_batch:
             raise ValueError(
@@ -288,7 +280,7 @@ class Hardware(Section):
     """What a plan of GPUs is reckoned for: `gpus` a node, their memory, and how much of their peak is reached.
 
     `tflops` is the dense bf16 peak of one GPU, `utilisation` the share of it that training reaches and
-    `generation` the share that sampling reaches.
+    `generation` the share that sampling reaches. `host_gib` is the memory of a node beside its GPUs, where it counts.
     """
 
     nodes: Count
@@ -298,9 +290,10 @@ class Hardware(Section):
     utilisation: Rate
     generation: Rate
     disk_tib: float = Field(gt=0)
+    host_gib: float | None = Field(default=None, gt=0)
 
 
-# The sections that each method reads; a stage names only what it changes of them.
+# The sections that each method reads; an arm names only what it changes of them.
 METHODS = {
     "sft": ("sft",),
     "grpo": ("rl",),
@@ -310,8 +303,8 @@ METHODS = {
 }
 
 
-class ArmStage(Section):
-    """One stage of an arm. `start` is `base` or an arm; a later stage starts from the one before it."""
+class Arm(Section):
+    """How a model is trained: the method, its data, and the arm (or `base`) that it starts from."""
 
     method: Literal["sft", "grpo", "interleaved", "progressive", "merging"]
     data: Literal["rambling", "careful", "eureka", "eureka_no_easy", "mixed"] | None = None
@@ -333,7 +326,7 @@ class ArmStage(Section):
         return raw
 
     @model_validator(mode="after")
-    def _starts(self) -> "ArmStage":
+    def _starts(self) -> "Arm":
         if self.method == "merging" and (self.data or self.start != "base"):
             raise ValueError("merging has parents (merging.sft, merging.rl), and neither 'data' nor 'start'")
         if self.method != "merging" and self.data is None:

@@ -13,6 +13,7 @@ from studylib.analysis import difficulty, length
 from studylib.engine.prompts import INSTRUCTION
 from studylib.errors import StudyError
 from studylib.figures.palette import name_of
+from studylib.params.schema import Arm
 from studylib.share.export import model_name
 from studylib.study.notebook import Study
 
@@ -29,8 +30,8 @@ def assemble(study: Study, arm: str, out: Path, owner: str) -> Path:
     if arm not in study.params.arms or arm not in study.plan:
         trained = ", ".join(name for name in study.params.arms if name in study.plan)
         raise StudyError(f"{arm!r} is no arm that seed {study.seed} trains; there are: {trained}.")
-    if study.reading:
-        raise StudyError("The committed reference holds no weights: publish without STUDY_READ, from runs/.")
+    if not study.train:
+        raise StudyError("The committed reference holds no weights: publish what make study left in runs/.")
     history = study.history(f"{arm}.select")
     name = model_name(study, arm)
     folder = out / name
@@ -59,7 +60,6 @@ def card(study: Study, arm: str, repo: str, history: list[dict[str, Any]]) -> st
     scores, levels = study.scores("base", arm), study.levels()
     accuracy = difficulty.accuracy(scores)
     trained = next(manifest for manifest in history if manifest["name"] == arm)
-    stages = enumerate(study.params.arms[arm], 1)
     return TEMPLATE.read_text().format(
         metadata=_metadata(study, arm, accuracy),
         name=name_of(arm),
@@ -69,7 +69,7 @@ def card(study: Study, arm: str, repo: str, history: list[dict[str, Any]]) -> st
         repo=repo,
         instruction=INSTRUCTION,
         data=_data(study, arm, history),
-        parameters="\n\n".join(f"Stage {i}, {stage.method}:\n\n{_parameters(stage)}" for i, stage in stages),
+        parameters=_parameters(study.params.arms[arm]),
         chosen=Path(study.model(arm)).name,
         checkpoints=len(trained["facts"]["checkpoints"]),
         results=_results(scores, levels, accuracy, arm),
@@ -102,38 +102,36 @@ def _metadata(study: Study, arm: str, accuracy: pd.DataFrame) -> str:
         library_name="transformers",
         pipeline_tag="image-text-to-text",
         base_model=study.params.model.path if study.params.model.revision else None,
-        tags=["reasoning", "synergy-dilemma", *sorted({stage.method for stage in study.params.arms[arm]})],
+        tags=["reasoning", "synergy-dilemma", study.params.arms[arm].method],
         model_name=model_name(study, arm),
         eval_results=results,
     ).to_yaml()
 
 
 def _method(study: Study, arm: str) -> str:
-    stages = study.params.arms[arm]
-    told = ", then ".join(METHODS.get(stage.method, f"{stage.method} SFT and GRPO") for stage in stages)
-    start = stages[0].start
-    return told[0].upper() + told[1:] + ("" if start == "base" else f" from {name_of(start)}")
+    trained = study.params.arms[arm]
+    method = METHODS.get(trained.method, f"{trained.method} SFT and GRPO")
+    return method[0].upper() + method[1:] + ("" if trained.start == "base" else f" from {name_of(trained.start)}")
 
 
 def _data(study: Study, arm: str, history: list[dict[str, Any]]) -> str:
     """What the arm was trained on, and how many rows came from where."""
-    made = {manifest["name"]: manifest["facts"] for manifest in history}
-    lines = []
-    for stage in study.params.arms[arm]:
-        if stage.data is None:
-            lines.append(f"- weights of {name_of(stage.merging.sft)} and {name_of(stage.merging.rl)}, no data")
-            continue
-        facts = made.get(stage.data) or made.get(f"traces.{stage.data}") or {}
+    trained = study.params.arms[arm]
+    if trained.data is None:
+        lines = [f"- weights of {name_of(trained.merging.sft)} and {name_of(trained.merging.rl)}, no data"]
+    else:
+        made = {manifest["name"]: manifest["facts"] for manifest in history}
+        facts = made.get(trained.data) or made.get(f"traces.{trained.data}") or {}
         counts = [f"{value:,} {key.replace('_', ' ')}" for key, value in facts.items() if isinstance(value, int)]
-        lines.append(f"- `{stage.data}`" + (f": {', '.join(counts)}" if counts else ""))
+        lines = [f"- `{trained.data}`" + (f": {', '.join(counts)}" if counts else "")]
     published = [spec for spec in [*study.params.data.benchmarks.values(), *study.params.data.hub.values()] if spec]
     lines += [f"- {spec.name} at {spec.revision}" for spec in published if not Path(spec.name).exists()]
     return "\n".join(lines)
 
 
-def _parameters(stage) -> str:
-    told = stage.model_dump(exclude={"method", "data", "start"}, exclude_none=True)
-    rows = {f"{section}.{key}": value for section, keys in told.items() for key, value in keys.items()}
+def _parameters(arm: Arm) -> str:
+    sections = arm.model_dump(exclude={"method", "data", "start"}, exclude_none=True)
+    rows = {f"{section}.{key}": value for section, keys in sections.items() for key, value in keys.items()}
     return _table(["parameter", "value"], [[f"`{key}`", str(value)] for key, value in rows.items()])
 
 

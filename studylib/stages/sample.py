@@ -35,7 +35,8 @@ def _as_they_come(work: Work, params: Params) -> pd.DataFrame:
 
     asked, model = work.stage.params, model_of(work.inputs, params)
     rows = _prompted(work, load_rows(work.inputs["questions"]))
-    kept = work.path / "part-responses.jsonl"
+    kept = work.parts / "responses.jsonl"
+    kept.parent.mkdir(exist_ok=True)
     known = _whole_lines(kept)
     missing = [place for place in range(len(rows)) if place not in known]
     settings = (asked["instruct"], asked["samples"], Sampling(**asked["sampling"]), asked["seed"])

@@ -9,7 +9,7 @@ from studylib.data.hub import identity
 from studylib.engine.models import base_name
 from studylib.errors import StudyError
 from studylib.params.load import Params
-from studylib.params.schema import METHODS, ArmStage, Data, Gate
+from studylib.params.schema import METHODS, Arm, Data, Gate
 from studylib.paths import ROOT
 from studylib.stages.kinds import KINDS
 from studylib.store.identity import Stage, file_hash
@@ -23,15 +23,17 @@ BASE_SETS = {
 }
 PROMPT_DRAWS = 110  # and on: the prompts on validation, one after the other
 PARENTS = ("sft_eureka", "rl")  # of every combination
+SPLITS = ("train", "validation", "test")
 # What a stage's function calls only where the params name it; else its code does not count.
 ENGINES = {  # what only one of them reaches
     "hf": ("studylib.engine.generate:_hugging_face", "studylib.stages.sample:_in_parts"),
     "vllm": ("studylib.engine.generate:_vllm", "studylib.stages.sample:_as_they_come"),
 }
 JUDGE = "studylib.grading.judged:judged"
+Plan = dict[str, Stage]
 
 
-def build_plan(params: Params, seed: int) -> dict[str, Stage]:
+def build_plan(params: Params, seed: int) -> Plan:
     """All stages by name, inputs before what needs them.
 
     `<arm>` trains, `<arm>.select` chooses its checkpoint on validation, `<arm>.responses` and `<arm>.grades`
@@ -39,23 +41,24 @@ def build_plan(params: Params, seed: int) -> dict[str, Stage]:
     gate's prompts on validation, `base_prompted` with the best of them on test, `gate` the first seed's gate table.
     Stages without a seed of their own are shared by all seeds.
     """
-    builder = _Builder(params, seed)
-    for split in ("train", "validation", "test"):
-        asked = {"split": split, "data": data_of(params.data, split)}
-        builder.add(f"questions.{split}", builder.source("questions"), asked)
-    for name in BASE_SETS:
-        builder.base_set(name)
-    builder.levels("levels", "base_a", "test")
-    builder.levels("levels.validation", "base_validation", "validation")
+    planner = _Planner(params, seed)
+    for split in SPLITS:
+        data = {"split": split, "data": data_of(params.data, split)}
+        planner.add(f"questions.{split}", planner.source("questions"), data, {})
+    for name, (draw, split, instruct) in BASE_SETS.items():
+        samples = params.sampling.arm if instruct else params.sampling.base
+        planner.sample(name, "base", split, instruct=instruct, samples=samples, draw=draw)
+    planner.add("levels", "levels", {}, planner.answers("base_a", "test"))
+    planner.add("levels.validation", "levels", {}, planner.answers("base_validation", "validation"))
     if params.gate:
-        builder.prompted(params.gate.prompts)
-    builder.add("base.select", "select", builder.validation("base", 104), builder.asked("validation", "base"))
+        planner.prompted(params.gate.prompts)
+    planner.select("base", draw=104)
     for arm in params.arms:
         if seed == params.seeds[0] or arm not in params.first_seed_only:
-            builder.arm(arm)
+            planner.arm(arm)
     if params.gate and seed == params.seeds[0] and set(PARENTS) <= set(params.arms):
-        builder.gate(params.gate)
-    return builder.plan
+        planner.gate(params.gate)
+    return planner.plan
 
 
 def data_of(data: Data, name: str) -> dict[str, Any]:
@@ -74,266 +77,179 @@ def data_of(data: Data, name: str) -> dict[str, Any]:
     return taken | {"sets": {source: identity(data.hub.get(source))}}
 
 
-class _Builder:
-    def __init__(self, params: Params, seed: int):
-        self.params, self.seed = params, seed
-        self.plan: dict[str, Stage] = {}
+class _Planner:
+    def __init__(self, params: Params, seed: int, plan: Plan | None = None):
+        self.params, self.seed, self.plan = params, seed, plan or {}
         self.base = {"base": base_identity(params), "max_pixels": params.model.max_pixels}
-        self.engine = params.engine.model_dump()
         self.judge = {"judge": params.judge.model_dump(exclude={"base_url", "at_once"})} if params.judge else {}
+        self.evaluation = params.sampling.model_dump(include={"temperature", "top_p", "top_k", "max_new_tokens"})
         self.unused = tuple(code for name in ENGINES if name != params.engine.name for code in ENGINES[name])
         self.unused += () if params.judge else (JUDGE,)
-        self.evaluation = params.sampling.model_dump(include={"temperature", "top_p", "top_k", "max_new_tokens"})
 
-    def add(
-        self,
-        name: str,
-        kind: str,
-        asked: dict[str, Any],
-        inputs: dict[str, Stage] | None = None,
-        seed: int | None = None,
-    ) -> Stage:
+    def add(self, name: str, kind: str, params: dict[str, Any], inputs: Plan, seed: int | None = None) -> Stage:
         function = KINDS[kind]
         code = (f"{function.__module__}:{function.__name__}",)
-        self.plan[name] = Stage(name, kind, asked, inputs or {}, code, seed, self.unused)
+        self.plan[name] = Stage(name, kind, params, inputs, code, seed, self.unused)
         return self.plan[name]
 
     def source(self, kind: str) -> str:
         """Where questions come from: a kind of its own, so that the hub's code does not count for the mini world."""
         return f"hub_{kind}" if self.params.data.published else kind
 
-    def asked(self, split: str, start: str) -> dict[str, Stage]:
-        """Inputs of a stage that shows one split to the model `start`."""
-        return {"questions": self.plan[f"questions.{split}"], **self.model(start)}
+    def questions(self, split: str) -> Plan:
+        return {"questions": self.plan[f"questions.{split}"]}
 
-    def model(self, start: str) -> dict[str, Stage]:
-        if start == "base":
-            return {}
-        return {"model": self.plan[start], "select": self.plan[f"{start}.select"]}
+    def model(self, arm: str) -> Plan:
+        return {} if arm == "base" else {"model": self.plan[arm], "select": self.plan[f"{arm}.select"]}
 
-    def sampled(
+    def graded(self, name: str) -> Plan:
+        return {part: self.plan[f"{name}.{part}"] for part in ("responses", "grades")}
+
+    def answers(self, name: str, split: str) -> Plan:
+        return self.graded(name) | self.questions(split)
+
+    def shown(self, arm: str, *, instruct: bool, samples: int, draw: int, **sampling: Any) -> dict[str, Any]:
+        """What decides the answers of a model beside its weights and the questions. sampling: overrides."""
+        params = {"arm": arm, "instruct": instruct, "samples": samples, "seed": draw}
+        return params | {"sampling": self.evaluation | sampling, "engine": self.params.engine.model_dump()} | self.base
+
+    def sample(
         self,
         name: str,
-        arm: str,
+        model: str,
         split: str,
-        start: str,
-        *,
-        instruct: bool,
-        samples: int,
-        draw: int,
-        sampling: dict[str, Any],
-        seed: int | None,
-        prompt: str | Stage = "",
+        arm: str | None = None,
+        prompt: str | Stage | None = None,
+        seed: int | None = None,
+        **shown: Any,
     ) -> None:
         """Two stages: `<name>.responses` and, apart from it, `<name>.grades`. prompt: what stands below each question,
         or the stage that chooses it."""
-        asked = {
-            "arm": arm,
-            "instruct": instruct,
-            "samples": samples,
-            "sampling": sampling,
-            "seed": draw,
-            "engine": self.engine,
-            **self.base,
-        }
-        shown = self.asked(split, start)
+        params = self.shown(arm or name, **shown)
+        inputs = self.questions(split) | self.model(model)
         if isinstance(prompt, Stage):
-            shown["prompt"] = prompt
+            inputs["prompt"] = prompt
         elif prompt:
-            asked["prompt"] = prompt
-        told = self.add(f"{name}.responses", "sample", asked, shown, seed)
-        inputs = {"responses": told, "questions": self.plan[f"questions.{split}"]}
-        self.add(f"{name}.grades", "grade", self.judge, inputs, seed)
+            params["prompt"] = prompt
+        responses = self.add(f"{name}.responses", "sample", params, inputs, seed)
+        self.add(f"{name}.grades", "grade", self.judge, {"responses": responses, **self.questions(split)}, seed)
 
-    def base_set(self, name: str) -> None:
-        draw, split, instruct = BASE_SETS[name]
-        samples = self.params.sampling.arm if instruct else self.params.sampling.base
-        self.sampled(
-            name,
-            name,
-            split,
-            "base",
-            instruct=instruct,
-            samples=samples,
-            draw=draw,
-            sampling=self.evaluation,
-            seed=None,
-        )
-
-    def levels(self, name: str, base_set: str, split: str) -> None:
-        self.add(name, "levels", {}, {**self.graded(base_set), "questions": self.plan[f"questions.{split}"]})
-
-    def graded(self, name: str) -> dict[str, Stage]:
-        return {part: self.plan[f"{name}.{part}"] for part in ("responses", "grades")}
+    def select(self, arm: str, draw: int, seed: int | None = None) -> None:
+        params = self.judge | self.shown(arm, instruct=True, samples=self.params.sampling.validation, draw=draw)
+        model = {} if arm == "base" else {"model": self.plan[arm]}
+        self.add(f"{arm}.select", "select", params, self.questions("validation") | model, seed)
 
     def prompted(self, prompts: list[str]) -> None:
         """The base with each prompt on validation, and with the best of them on test, as the arms are tested."""
-        sampling = self.params.sampling
-        shared: dict[str, Any] = {"instruct": False, "sampling": self.evaluation, "seed": None}
+        arm, sampling = "base_prompted", self.params.sampling
+        shown = {"arm": arm, "instruct": False, "samples": sampling.validation}
         for n, prompt in enumerate(prompts):
-            wanted = {"samples": sampling.validation, "draw": PROMPT_DRAWS + n, "prompt": prompt, **shared}
-            self.sampled(f"prompt.{n}", "base_prompted", "validation", "base", **wanted)
+            self.sample(f"prompt.{n}", "base", "validation", prompt=prompt, draw=PROMPT_DRAWS + n, **shown)
         grades = {str(n): self.plan[f"prompt.{n}.grades"] for n in range(len(prompts))}
-        best = self.add("base_prompted.select", "select_prompt", {"prompts": prompts}, grades)
-        wanted = {"samples": sampling.arm, "draw": 107, "prompt": best, **shared}
-        self.sampled("base_prompted", "base_prompted", "test", "base", **wanted)
+        best = self.add(f"{arm}.select", "select_prompt", {"prompts": prompts}, grades)
+        self.sample(arm, "base", "test", prompt=best, instruct=False, samples=sampling.arm, draw=107)
 
     def gate(self, gate: Gate) -> None:
         """The table of the gate, from the base and the first seed's parents alone."""
-        self.base_train()
+        self.base_on_queries()
         names = {"base": "base", "instructed": "base_instructed", "train": "base_train", "plain": "base_validation"}
         names |= {f"prompt.{n}": f"prompt.{n}" for n in range(len(gate.prompts))}
         names |= {"sft": PARENTS[0], "rl": PARENTS[1]}
-        inputs = {f"questions.{split}": self.plan[f"questions.{split}"] for split in ("train", "validation", "test")}
+        inputs = {f"questions.{split}": self.plan[f"questions.{split}"] for split in SPLITS}
         for role, name in names.items():
             inputs |= {f"{role}.{part}": stage for part, stage in self.graded(name).items()}
         inputs |= {f"{role}.select": self.plan[f"{names[role]}.select"] for role in ("sft", "rl")}
-        inputs |= {"levels": self.plan["levels"], "traces": self.data("eureka")}
+        inputs |= {"levels": self.plan["levels"], "traces": self.training_set("eureka")}
         self.add("gate", "gate", {"gate": gate.model_dump()}, inputs, self.seed)
 
-    def validation(self, arm: str, draw: int) -> dict[str, Any]:
-        return {
-            "arm": arm,
-            "instruct": True,
-            "samples": self.params.sampling.validation,
-            "sampling": self.evaluation,
-            "seed": draw,
-            "engine": self.engine,
-            **self.judge,
-            **self.base,
-        }
-
     def arm(self, arm: str) -> None:
-        """The arm's stages in turn, each with its selection, then its test results. Made once."""
+        """The arm's training, its selection, its test results. Made once."""
         if arm in self.plan:
             return
-        stages = self.params.arms[arm]
         for parent in self.params.parents(arm).values():
             self.arm(parent)
-        start = stages[0].start
-        for number, stage in enumerate(stages, 1):
-            name = arm if number == len(stages) else f"{arm}.{number}"
-            self.train(name, stage, start)
-            validated = {"questions": self.plan["questions.validation"], "model": self.plan[name]}
-            self.add(f"{name}.select", "select", self.validation(arm, self.seed), validated, self.seed)
-            start = name
-        self.sampled(
-            arm,
-            arm,
-            "test",
-            arm,
-            instruct=True,
-            samples=self.params.sampling.arm,
-            draw=self.seed,
-            sampling=self.evaluation,
-            seed=self.seed,
-        )
-        inputs = {"responses": self.plan[f"{arm}.responses"], **self.asked("test", arm)}
-        asked = {"questions": self.params.sampling.divergence, **self.base}
-        self.add(f"{arm}.divergence", "divergence", asked, inputs, self.seed)
+        sampling = self.params.sampling
+        self.train(arm, self.params.arms[arm])
+        self.select(arm, self.seed, self.seed)
+        self.sample(arm, arm, "test", instruct=True, samples=sampling.arm, draw=self.seed, seed=self.seed)
+        inputs = {"responses": self.plan[f"{arm}.responses"]} | self.questions("test") | self.model(arm)
+        self.add(f"{arm}.divergence", "divergence", {"questions": sampling.divergence} | self.base, inputs, self.seed)
 
-    def train(self, name: str, stage: ArmStage, start: str) -> None:
-        asked = {section: getattr(stage, section).model_dump() for section in METHODS[stage.method]}
-        if stage.method == "merging":
-            parents = {"sft": stage.merging.sft, "rl": stage.merging.rl}
+    def train(self, name: str, arm: Arm) -> None:
+        params = {section: getattr(arm, section).model_dump() for section in METHODS[arm.method]}
+        if self.params.launch and "rl" in params:
+            params["rollouts"] = self.params.launch.rollouts
+        if arm.method == "merging":
+            parents = {"sft": arm.merging.sft, "rl": arm.merging.rl}
             inputs = {role: self.plan[parent] for role, parent in parents.items()}
             inputs |= {f"{role}_select": self.plan[f"{parent}.select"] for role, parent in parents.items()}
         else:
-            inputs = {"data": self.data(stage.data), **self.model(start)}
-        if self.params.launch and "rl" in asked:
-            asked["rollouts"] = self.params.launch.rollouts
-        if stage.method == "progressive":
-            inputs["grades"] = self.base_train()
-        self.add(name, stage.method, {**asked, **self.base}, inputs, self.seed)
+            inputs = {"data": self.training_set(arm.data)} | self.model(arm.start)
+        if arm.method == "progressive":
+            inputs["grades"] = self.base_on_queries()
+        self.add(name, arm.method, params | self.base, inputs, self.seed)
 
-    def data(self, source: str) -> Stage:
-        if source in self.plan:
-            return self.plan[source]
-        if source in ("rambling", "careful"):
-            name = f"traces.{source}"
-            asked = {"manner": source, "data": data_of(self.params.data, source)}
-            return self.plan.get(name) or self.add(name, self.source("traces"), asked)
-        return {"eureka": self.eureka, "eureka_no_easy": self.eureka_no_easy, "mixed": self.mixed}[source]()
+    def training_set(self, source: str) -> Stage:
+        """The stage that makes a data set, which is named after its method of this class: `traces.careful`, `mixed`."""
+        name = f"traces.{source}" if source in ("rambling", "careful") else source
+        if name not in self.plan:
+            getattr(self, name.split(".")[0])(name)
+        return self.plan[name]
 
-    def answers(self, name: str, arm: str, responses: int, temperature: float) -> dict[str, Stage]:
+    def traces(self, name: str) -> None:
+        manner = name.split(".")[1]
+        self.add(name, self.source("traces"), {"manner": manner, "data": data_of(self.params.data, manner)}, {})
+
+    def on_queries(self, name: str, arm: str, responses: int, temperature: float) -> Plan:
         """An arm's graded answers to the training queries, with the queries: what a data set is made from."""
-        self.sampled(
-            name,
-            arm,
-            "train",
-            arm,
-            instruct=True,
-            samples=responses,
-            draw=self.seed,
-            sampling={**self.evaluation, "temperature": temperature},
-            seed=self.seed,
-        )
-        made = {role: self.plan[f"{name}.{role}"] for role in ("responses", "grades")}
-        return {**made, "questions": self.plan["questions.train"]}
+        shown = {"instruct": True, "samples": responses, "draw": self.seed, "temperature": temperature}
+        self.sample(name, arm, "train", arm, seed=self.seed, **shown)
+        return self.answers(name, "train")
 
-    def eureka(self) -> Stage:
+    def eureka(self, name: str) -> None:
         """The distilled set of this seed, or of the one seed that all share (`distill.seed`)."""
-        wanted = self.params.distill
-        if wanted.seed not in (None, self.seed):
-            other = _Builder(self.params, wanted.seed)
-            other.plan.update(
-                {name: self.plan[name] for name in ("questions.train", "questions.validation", "questions.test")}
-            )
-            self.plan["eureka"] = other.eureka()
-            return self.plan["eureka"]
+        distill = self.params.distill
+        if distill.seed not in (None, self.seed):
+            questions = {f"questions.{split}": self.plan[f"questions.{split}"] for split in SPLITS}
+            self.plan[name] = _Planner(self.params, distill.seed, questions).training_set(name)
+            return
         self.arm("sft_careful")
-        inputs = self.answers("eureka", "sft_careful", wanted.responses, wanted.temperature)
-        return self.add("eureka", "distill", {}, inputs, self.seed)
+        inputs = self.on_queries(name, "sft_careful", distill.responses, distill.temperature)
+        self.add(name, "distill", {}, inputs, self.seed)
 
-    def eureka_no_easy(self) -> Stage:
+    def eureka_no_easy(self, name: str) -> None:
         """Easy is what the base, sampled as in RL, solves in every rollout: there the advantage is zero."""
-        data = self.data("eureka")
-        return self.add("eureka_no_easy", "no_easy", {}, {"data": data, "grades": self.base_train()}, data.seed)
+        data = self.training_set("eureka")
+        self.add(name, "no_easy", {}, {"data": data, "grades": self.base_on_queries()}, data.seed)
 
-    def base_train(self) -> Stage:
-        """Grades of the base on the queries, sampled as in RL: the pass rates that are fixed beforehand."""
-        if "base_train.grades" not in self.plan:
-            rl = self.params.rl
-            sampling = {
-                "temperature": rl.temperature,
-                "top_p": 1.0,
-                "top_k": 0,
-                "max_new_tokens": rl.max_new_tokens,
-            }
-            self.sampled(
-                "base_train",
-                "base",
-                "train",
-                "base",
-                instruct=True,
-                samples=rl.rollouts,
-                draw=105,
-                sampling=sampling,
-                seed=None,
-            )
-        return self.plan["base_train.grades"]
-
-    def mixed(self) -> Stage:
+    def mixed(self, name: str) -> None:
         """The RL model's correct answers to the queries, and traces where it has none (paper 3, data mixing)."""
-        wanted, eureka = self.params.mixing, self.data("eureka")
-        inputs = self.answers("mixed", wanted.arm, wanted.responses, wanted.temperature) | {
-            "traces": eureka.inputs["responses"],
-            "trace_grades": eureka.inputs["grades"],
-        }
-        return self.add("mixed", "mix", {}, inputs, self.seed)
+        mixing, eureka = self.params.mixing, self.training_set("eureka")
+        inputs = self.on_queries(name, mixing.arm, mixing.responses, mixing.temperature)
+        traces = {"traces": eureka.inputs["responses"], "trace_grades": eureka.inputs["grades"]}
+        self.add(name, "mix", {}, inputs | traces, self.seed)
+
+    def base_on_queries(self) -> Stage:
+        """Grades of the base on the queries, sampled as in RL: the pass rates that are fixed beforehand."""
+        rl = self.params.rl
+        if "base_train.grades" not in self.plan:
+            as_rl = {"temperature": rl.temperature, "top_p": 1.0, "top_k": 0, "max_new_tokens": rl.max_new_tokens}
+            shown = {"instruct": True, "samples": rl.rollouts, "draw": 105}
+            self.sample("base_train", "base", "train", "base", **shown, **as_rl)
+        return self.plan["base_train.grades"]
 
 
 def ancestors(stage: Stage) -> list[Stage]:
     """The stage and all that it needs, inputs first, each once."""
-    found: dict[str, Stage] = {}
+    in_order: dict[str, Stage] = {}
 
     def visit(node: Stage) -> None:
         for source in node.inputs.values():
             visit(source)
-        found.setdefault(node.identity, node)
+        in_order.setdefault(node.identity, node)
 
     visit(stage)
-    return list(found.values())
+    return list(in_order.values())
 
 
 def base_identity(params: Params) -> str:

@@ -5,35 +5,42 @@ do not depend on how many run.
 """
 
 import json
+import multiprocessing
 import os
-import re
-import subprocess
+import sys
 import tempfile
 import time
+from multiprocessing.process import BaseProcess
+from multiprocessing.queues import SimpleQueue
 from pathlib import Path
-from typing import IO
 
 from studylib.cluster.launch import launch
-from studylib.errors import StudyError, named_error
+from studylib.errors import StudyError
 from studylib.params.load import Params
-from studylib.paths import ROOT
 from studylib.stages.kinds import KINDS, TRAINED
 from studylib.store import machine, store
 from studylib.store.identity import Stage
 from studylib.store.store import Work
 from studylib.study.plan import ancestors
+from studylib.study.progress import say
 
 # Seconds where no reference says better; only their order matters, and the first guess of the time left.
 _GUESS = {"sft": 200.0, "grpo": 400.0, "interleaved": 400.0, "progressive": 400.0, "sample": 150.0, "select": 100.0}
 _SHARED = {"sample", "select"}  # kinds that are made in parts
+# The environment of a worker.
+WORKER = {
+    "OMP_NUM_THREADS": "1",
+    "TQDM_DISABLE": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+    "TRANSFORMERS_VERBOSITY": "error",
+}
 ON_GPUS = {*TRAINED, "sample", "select", "divergence"}
-QUIET = {"TQDM_DISABLE": "1", "TOKENIZERS_PARALLELISM": "false", "TRANSFORMERS_VERBOSITY": "error"}
 
 
 def needed(stages: list[Stage], root: Path) -> list[Stage]:
-    """The stages and what they need, as far as it is not published, inputs first."""
-    found = {node.identity: node for stage in stages for node in ancestors(stage)}
-    return [node for node in found.values() if not store.folder(node, root).exists()]
+    """These stages and their ancestors that are not published yet, in topological order."""
+    nodes = {node.identity: node for stage in stages for node in ancestors(stage)}
+    return [node for node in nodes.values() if not store.folder(node, root).exists()]
 
 
 def work_through(stages: list[Stage], params: Params, root: Path, reference: Path) -> None:
@@ -96,41 +103,50 @@ def cost(stage: Stage, reference: Path) -> float:
     return _GUESS.get(stage.kind, 5.0)
 
 
-def side_by_side(stages: list[Stage], command: list[str], workers: int, root: Path, reference: Path) -> None:
-    """Runs `workers` processes of `command` until all stages are published, and says how far they are.
+def side_by_side(stages: list[Stage], params: Params, root: Path, reference: Path, workers: int) -> None:
+    """Makes stages, and what they need, in so many worker processes, and says how far they are.
 
-    Raises StudyError with the reason of the first that fails; the others are ended, and resume another time.
+    Raises StudyError with the reason of the first worker that fails; the others are ended, and resume another time.
     """
     todo = needed(stages, root)
-    workers = min(workers, len(todo))
-    environment = {**os.environ, **QUIET, "OMP_NUM_THREADS": "1"}
-    pool = [_start(command, environment) for _ in range(workers)]
-    begun = said = time.monotonic()
+    os.environ |= WORKER
+    context = multiprocessing.get_context("spawn")
+    reasons = context.SimpleQueue()
+    pool = [context.Process(target=_worker, args=(stages, params, root, reference, reasons)) for _ in todo[:workers]]
+    for process in pool:
+        process.start()
+    begun = last = time.monotonic()
     try:
-        while any(process.poll() is None for process, _ in pool):
-            _refuse_failure(pool)
-            if time.monotonic() - said > 30:
-                said = time.monotonic()
-                say(_standing(todo, root, reference, workers, said - begun))
+        while any(process.is_alive() for process in pool):
+            _refuse_failure(pool, reasons)
+            if time.monotonic() - last > 30:
+                last = time.monotonic()
+                say(_standing(todo, root, reference, len(pool), last - begun))
             time.sleep(0.2)
-        _refuse_failure(pool)
+        _refuse_failure(pool, reasons)
     finally:
-        for process, _ in pool:
+        for process in pool:
             process.terminate()
-            process.wait()
+            process.join()
 
 
-def _start(command: list[str], environment: dict[str, str]) -> tuple[subprocess.Popen, IO[str]]:
-    """A worker, and the file that takes what it has to say of its end."""
-    errors = tempfile.TemporaryFile("w+")
-    return subprocess.Popen(command, env=environment, cwd=ROOT, stderr=errors), errors
+def _worker(stages: list[Stage], params: Params, root: Path, reference: Path, reasons: SimpleQueue) -> None:
+    try:
+        work_through(stages, params, root, reference)
+    except StudyError as error:
+        reasons.put(str(error))
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
 
 
-def _refuse_failure(pool: list[tuple[subprocess.Popen, IO[str]]]) -> None:
-    for process, errors in pool:
-        if process.poll():
-            errors.seek(0)
-            raise StudyError(reason_of(errors.read().splitlines()))
+def _refuse_failure(pool: list[BaseProcess], reasons: SimpleQueue) -> None:
+    for process in pool:
+        if not reasons.empty():
+            raise StudyError(reasons.get())
+        if process.exitcode:
+            why = "killed; out of memory?" if process.exitcode < 0 else "its error stands above"
+            raise StudyError(f"A worker stopped with code {process.exitcode} ({why}): start again, and it goes on.")
 
 
 def _standing(todo: list[Stage], root: Path, reference: Path, workers: int, spent: float) -> str:
@@ -143,25 +159,7 @@ def _standing(todo: list[Stage], root: Path, reference: Path, workers: int, spen
     return f"{len(todo) - len(left)} of {len(todo)} stages done, about {left_cost * pace / 60:.0f} min left"
 
 
-def reason_of(said: list[str]) -> str:
-    """Why a stage stopped: the last error that it named itself, else its last lines."""
-    lines = [line for line in said if line.strip()]
-    return named_error(lines) or "a stage stopped: " + ("\n".join(lines[-15:]) or "no word (killed?)")
-
-
-def make_jobs() -> int | None:
-    """N where make was started with -jN."""
-    jobs = re.search(r"-j ?(\d+)", os.environ.get("MAKEFLAGS", ""))
-    return int(jobs[1]) if jobs else None
-
-
 def worker_count() -> int:
-    """Processes side by side: one a core, and cores shared out where make runs several chapters. With GPUs two: while
-    one has them, the other grades and mixes what they made."""
-    if machine.gpus():
-        return 2
-    return max(1, machine.cores() // (make_jobs() or 1))
-
-
-def say(line: str) -> None:
-    print(line, flush=True)
+    """Processes side by side: one a core. With GPUs two: while one has them, the other grades and mixes what they
+    made."""
+    return 2 if machine.gpus() else machine.cores()

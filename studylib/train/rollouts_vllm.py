@@ -1,4 +1,4 @@
-"""Rollouts of GRPO by vLLM, as TRL keeps it: beside the trainer on its GPU (colocate), or behind a server.
+"""Rollouts of GRPO by vLLM, as TRL keeps it: beside the trainer on its GPU (colocate).
 
 TRL hands the weights over before each step's rollouts. The prompts are ours, and checked: vLLM expands the tokens
 of a picture itself, and twice where they come expanded (TRL issues 6294 and 6401).
@@ -28,15 +28,11 @@ def engine_arguments(params: Params, stage: Stage) -> dict[str, Any]:
     from studylib.engine.models import base_path
 
     launch = params.launch
-    told = {
+    _settle_engine()
+    return {
         "use_vllm": True,
         "vllm_mode": launch.rollouts,
         "generation_kwargs": {"logit_bias": dict.fromkeys(never_sampled(load_processor(base_path(params))), -100.0)},
-    }
-    if launch.rollouts == "server":
-        return told | {"vllm_server_base_url": launch.server}
-    _settle_engine()
-    return told | {
         "vllm_gpu_memory_utilization": launch.engine_memory,
         "vllm_enable_sleep_mode": torch.cuda.is_available(),  # its memory is the trainer's while it updates
     }
@@ -80,8 +76,7 @@ def engine_rollouts(trainer, rows: Sequence[int]) -> list[list[int]]:
     prompts = [trainer._prompt(i).ids.tolist() for i in rows]
     pictures = [[on_white(image) for image in trainer.rows[i]["images"]] or None for i in rows]
     image_token = trainer.processing_class.image_token_id
-    served = trainer.args.vllm_mode == "server"
-    asked = prompts if served else [folded(ids, image_token) for ids in prompts]
+    asked = [folded(ids, image_token) for ids in prompts]
     used, said, logps, _ = trainer.vllm_generation.generate(
         prompts=[ids for ids in asked for _ in range(each)],
         images=[images for images in pictures for _ in range(each)] if any(pictures) else None,
