@@ -26,9 +26,9 @@ def snapshot(name: str, revision: str | None, kind: str, where: str, key: str) -
             return Path(snapshot_download(name, repo_type=kind, revision=revision, allow_patterns=wanted))
         now = HfApi().repo_info(name, repo_type=kind, revision=revision).sha
     except Exception as error:  # of the HTTP library beneath, whose errors are neither OSError nor the hub's
-        said = (str(error).strip() or type(error).__name__).splitlines()[0]
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise StudyError(
-            f"{where}: {name} at {revision} cannot be had from the hub ({said}): check {key}, revision (the hash of a "
-            f"commit) and network, or set the {key} to a folder with its files."
+            f"{where}: {name} at {revision} cannot be had from the hub ({reason}): check {key}, revision (the hash of "
+            f"a commit) and network, or set the {key} to a folder with its files."
         ) from error
     raise StudyError(f"{where}.revision is {revision!r}, which can move: pin the commit, now {now}.")
