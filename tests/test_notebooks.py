@@ -18,7 +18,7 @@ EXECUTED = sorted((ROOT / "outputs").glob("*/chapters/*.ipynb"))
 def test_the_chapters_read_again_show_the_tables_that_they_were_committed_with(tmp_path):
     """nbval compares the output of every cell that is tagged nbval-check-output: the tables."""
     asked = [sys.executable, "-m", "pytest", "--nbval-lax", "--nbval-cwd", str(tmp_path), "-p", "no:cacheprovider"]
-    environment = {**os.environ, "STUDY_READ": "1", "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     started = {"cwd": ROOT / "notebooks", "env": environment, "stdout": subprocess.PIPE, "text": True}
     halves = [subprocess.Popen([*asked, *map(str, EXECUTED[i::2])], **started) for i in (0, 1)]
     said = [half.communicate()[0] for half in halves]

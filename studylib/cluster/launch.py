@@ -44,10 +44,21 @@ def launch(work: Work, params: Params) -> None:
     A run that was cut off goes on from its last checkpoint.
     """
     facts = work.path.with_suffix(f".{FACTS}")
+    _check_visible(params)
     if not facts.exists():
         _run(command(work, params), work)
     work.facts |= json.loads(facts.read_text())
     facts.unlink()
+
+
+def _check_visible(params: Params) -> None:
+    """Raises StudyError where CUDA_VISIBLE_DEVICES leaves fewer GPUs than there are processes; "" leaves the CPU."""
+    named = [name for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name]
+    if named and len(named) < params.hardware.gpus:
+        raise StudyError(
+            f"CUDA_VISIBLE_DEVICES names {len(named)} of the {params.hardware.gpus} GPUs of hardware.gpus: name as "
+            f"many, or set hardware.gpus to {len(named)}."
+        )
 
 
 def command(work: Work, params: Params) -> list[str]:
@@ -117,6 +128,7 @@ def _run(arguments: list[str], work: Work) -> None:
     """Passes on what the main process says; the rest of the output is kept for the reason of a failure."""
     log = work.path.with_suffix(".log")
     environment = {"OMP_NUM_THREADS": "1", **os.environ}
+    work.report(f"all that it says: {log}")
     process = subprocess.Popen(
         arguments,
         cwd=ROOT,
@@ -145,6 +157,12 @@ def reason(output: str, label: str, log: Path) -> str:
     """One sentence of why the processes ended: their own error, which of them was killed, or what was raised first."""
     if own := named_error(output.splitlines()):
         return own
+    if re.search(r"CUDA out of memory|No available memory for the cache|desired GPU memory utilization", output):
+        return (
+            f"{label}: a GPU is out of memory. Lower micro_batch of its section, or launch.engine_memory (raise it "
+            "where the engine says that no memory is left for its cache), or take more GPUs, and see make plan; "
+            f"started again, training goes on from its last checkpoint. All that it said is in {log}."
+        )
     killed = re.search(r"failed \(exitcode: -(\d+)\) local_rank: (\d+)", output)
     if killed:
         name = signal.Signals(int(killed[1])).name

@@ -165,15 +165,16 @@ def _row(raw: Any, spec: HubSet, schema: Schema, level: str, folders: list[Path]
     return row
 
 
-def _local(spec: HubSet) -> Path:
+def local(spec: HubSet) -> Path:
+    """Where a dataset is, if its name is a path."""
     return ROOT / Path(os.path.expandvars(spec.name)).expanduser()
 
 
 def identity(spec: HubSet | None) -> dict[str, Any] | None:
     """What a dataset is to the stages that read it: of a local one its files, wherever they lie."""
-    if spec is None or not _local(spec).exists():
+    if spec is None or not local(spec).exists():
         return spec and spec.model_dump()
-    return spec.model_dump(exclude={"name", "revision"}) | {"content": _content(_local(spec))}
+    return spec.model_dump(exclude={"name", "revision"}) | {"content": _content(local(spec))}
 
 
 def _content(place: Path) -> str:
@@ -195,8 +196,7 @@ def _content(place: Path) -> str:
 
 def _folder(spec: HubSet, where: str) -> Path:
     """The dataset's files: a folder or file by path, else a snapshot of the pinned commit of the hub."""
-    local = _local(spec)
-    return local if local.exists() else snapshot(spec.name, spec.revision, "dataset", where, "name")
+    return local(spec) if local(spec).exists() else snapshot(spec.name, spec.revision, "dataset", where, "name")
 
 
 def _files(root: Path, spec: HubSet, where: str) -> list[Path]:
@@ -246,6 +246,14 @@ def _raw_rows(file: Path, columns: list[str] | None = None) -> Iterator[dict[str
             yield row if isinstance(row, dict) else StudyError("it is no row of columns")
         except ValueError as error:
             yield StudyError(f"it is not JSON ({error})")
+
+
+def layout(spec: HubSet, schema: Schema, where: str) -> tuple[list[str], str]:
+    """The columns of a dataset's first row, and the one with published levels ("" for none). Raises as read_rows."""
+    root = _folder(spec, where)
+    files = _files(root, spec, where)
+    level = _check_columns(spec, schema, where, files, leveled=where.startswith("data.benchmarks."))
+    return list(next((raw for file in files for raw in _raw_rows(file) if isinstance(raw, dict)), {})), level
 
 
 def _check_columns(spec: HubSet, schema: Schema, where: str, files: list[Path], leveled: bool) -> str:

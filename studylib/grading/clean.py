@@ -2,8 +2,9 @@
 
 import re
 import unicodedata
+from functools import lru_cache
 
-MAX_TEXT = 200_000
+MAX_TEXT, MAX_KEPT = 200_000, 300
 
 _TYPOGRAPHY = {
     "\u2212": "-", "\u2010": "-", "\u2011": "-", "\u2013": "-", "\ufe63": "-",
@@ -108,6 +109,10 @@ def tidy(text: str) -> str:
     """An answer without its typography: no math delimiters, bold, spacing macros, needless braces or outer box;
     `\\text{cm}` as ` cm `, degrees as ` degrees`, `\\dfrac` as `\\frac`, Unicode mathematics as LaTeX.
     Idempotent; what it means is untouched."""
+    return _tidied(text) if len(text) > MAX_KEPT else _kept(text)
+
+
+def _tidied(text: str) -> str:
     text = latex(text.strip())
     if "\\" in text or "$" in text or "*" in text or "{" in text or "<" in text or not text.isascii():
         text = text.replace("\\$", "").replace("{,}", ",").replace("\\%", "%").replace(",\\!", ",")
@@ -125,3 +130,6 @@ def tidy(text: str) -> str:
         text = text.replace("\\lt ", "<").replace("\\gt ", ">")
     text = re.sub(r"(?<=\d)\s?(?:\.{3,}|\\[lc]?dots\b)", r"\\ldots", text)
     return re.sub(r"\s+", " ", text).strip().rstrip(".,;:\\").strip()
+
+
+_kept = lru_cache(maxsize=20_000)(_tidied)  # one answer is tidied some ten times on its way

@@ -280,7 +280,7 @@ class Hardware(Section):
     """What a plan of GPUs is reckoned for: `gpus` a node, their memory, and how much of their peak is reached.
 
     `tflops` is the dense bf16 peak of one GPU, `utilisation` the share of it that training reaches and
-    `generation` the share that sampling reaches.
+    `generation` the share that sampling reaches. `host_gib` is the memory of a node beside its GPUs, where it counts.
     """
 
     nodes: Count
@@ -290,6 +290,7 @@ class Hardware(Section):
     utilisation: Rate
     generation: Rate
     disk_tib: float = Field(gt=0)
+    host_gib: float | None = Field(default=None, gt=0)
 
 
 # The sections that each method reads; an arm names only what it changes of them.

@@ -5,6 +5,7 @@ J = 1/G sum_i 1/|o_i| sum_t [min(r A, clip(r, 1 - eps, 1 + eps) A) - beta KL_k3]
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -33,6 +34,7 @@ from studylib.train.heads import light_head, plain_attention
 from studylib.train.rewards import ACCURACY, FORMAT, outcome, well_formed
 from studylib.train.rollouts import dealt_order, decoded
 
+ANSWERS_EVERY = 10  # steps
 LOGGED = {
     "loss": "loss",
     "learning_rate": "lr",
@@ -111,9 +113,26 @@ class RolloutTrainer(loop.Resumable, GRPOTrainer):
         output = super()._generate_and_score_completions(inputs)
         metrics = self._metrics["train"]
         metrics["scoring"].append(time.perf_counter() - start - metrics["generation"][-1])
+        self._keep_answers()
         if self.engine_logps is not None and output.get("old_per_token_logps") is not None:
             self._log_gap(output["old_per_token_logps"], output["completion_mask"].bool())
         return {**output, "row": torch.tensor(self._batch_rows)}
+
+    def _keep_answers(self) -> None:
+        """Every ANSWERS_EVERY steps the first answer to each of the first two questions goes to `answers.jsonl`: what
+        numbers alone do not show. A resumed run may have a step twice."""
+        each = self.args.steps_per_generation // self.args.gradient_accumulation_steps  # optimizer steps
+        step, rest = divmod(self.state.global_step, each)
+        if rest or step % ANSWERS_EVERY or not loop.main_process():
+            return
+        texts = list(self._logs["completion"])
+        rewards = {name: list(kept) for name, kept in self._logs["rewards"].items()}
+        with (Path(self.args.output_dir).parent / "answers.jsonl").open("a") as file:
+            for place in (0, self.num_generations)[: len(self._batch_rows) // self.num_generations]:
+                row = self.texts[self._batch_rows[place]]
+                line = {"step": step, "question_id": row["id"], "question": row["question"], "answer": row["answer"]}
+                line |= {"response": texts[place], **{name: kept[place] for name, kept in rewards.items()}}
+                file.write(json.dumps(line, ensure_ascii=False) + "\n")
 
     def _log_gap(self, trained: torch.Tensor, mask: torch.Tensor) -> None:
         """Logs how far the engine's log-probabilities of what it said are from the trainer's, in nats a token.
