@@ -122,8 +122,8 @@ class Launch(Section):
 
     `sharding` fsdp2 splits weights, gradients and moments over all processes, none keeps them whole in each.
     `rollouts` of RL come from our own decoding loop (CPU only), or from vLLM beside the trainer (colocate, with the
-    share `engine_memory` of a GPU). Every `checkpoint_minutes` it saves what it needs to go on. `report_to` also sends
-    the log of training to one of the usual trackers, which has to be installed.
+    share `engine_memory` of a GPU). Every `checkpoint_minutes` it saves what it needs to go on. `report_to` names the
+    tracker that follows the log.
     """
 
     sharding: Literal["fsdp2", "none"]

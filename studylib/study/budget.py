@@ -104,12 +104,6 @@ def report(params: Params, plan: dict[str, Stage]) -> Iterator[str]:
     _refuse(params, plan, costs, disk)
 
 
-def study_hours(params: Params, stages: list[Stage]) -> float:
-    """GPU-hours of these stages."""
-    reckoner = Reckoner(params, architecture(base_name(params)))
-    return sum(reckoner.cost(stage).gpu_hours for stage in stages)
-
-
 def chapter_12(params: Params, plan: dict[str, Stage]) -> dict[str, Cost]:
     """The cost of re-scoring each released checkpoint, which is asked as its arm is."""
     reckoner = Reckoner(params, architecture(AUTHORS))
