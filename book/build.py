@@ -14,7 +14,8 @@ from studylib.paths import ROOT, reference_root, runs_root
 
 BOOK = ROOT / "book"
 # A cell that only draws or shows is folded: what is left open is what a chapter works out.
-SHOWS = ("study = Study(", "study.results(", "study.run(", "study.show", "plain(", "verdicts(", "settings(", "over_all(")
+SHOWS = ("study = Study(", "study.results(", "study.run(", "study.show", "plain(", "verdicts(")
+SHOWS += ("settings(", "over_all(")
 
 
 def build(site: Path, scale: str = "mini") -> None:
