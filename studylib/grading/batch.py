@@ -23,7 +23,6 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parents[2]
-COMMAND = (sys.executable, "-P", "-c", "from studylib.grading.batch import main; main()")
 START_SECONDS, TASK_SECONDS = 120.0, 20.0
 CHUNK = 16
 SOFT, HARD = 1.4, 1.7
@@ -33,8 +32,9 @@ MEMORY = 3 << 30
 class Worker:
     """One child process that answers JSON lines, one a task, after a first line "ready"."""
 
-    def __init__(self, command: Sequence[str] = COMMAND, task_seconds: float = TASK_SECONDS):
-        self.command, self.task_seconds = command, task_seconds
+    def __init__(self, command: Sequence[str] | None = None, task_seconds: float = TASK_SECONDS):
+        start = f"from {main.__module__} import {main.__name__}; {main.__name__}()"
+        self.command, self.task_seconds = command or (sys.executable, "-P", "-c", start), task_seconds
         self.process: subprocess.Popen[str] | None = None
         self.lines: queue.SimpleQueue[str] = queue.SimpleQueue()
         self.lock = threading.Lock()
@@ -96,7 +96,7 @@ def _pump(process: "subprocess.Popen[str]", lines: "queue.SimpleQueue[str]") -> 
 
 
 def run(
-    tasks: Iterable[Any], jobs: int, command: Sequence[str] = COMMAND, task_seconds: float = TASK_SECONDS
+    tasks: Iterable[Any], jobs: int, command: Sequence[str] | None = None, task_seconds: float = TASK_SECONDS
 ) -> Iterator[Any]:
     """Answers of `tasks` in their order, streamed, from `jobs` workers; None for a task whose worker was
     lost."""
