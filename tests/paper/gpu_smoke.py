@@ -21,7 +21,6 @@ from studylib.errors import StudyError
 from studylib.paths import ROOT
 from studylib.store import machine, store
 from studylib.study.notebook import Study
-from studylib.study.workers import QUIET
 from tests.paper.untied import untied
 
 FOLDER = ROOT / "runs" / "gpu-smoke"
@@ -214,7 +213,7 @@ ROWS: list[tuple[str, str, Callable[[Place], str]]] = [
 def main() -> None:
     shutil.rmtree(FOLDER, ignore_errors=True)  # what is there already could not be killed on its way
     FOLDER.mkdir(parents=True)
-    os.environ |= {**QUIET, "STUDY_RUNS": str(FOLDER)}
+    os.environ |= {"STUDY_RUNS": str(FOLDER), "TQDM_DISABLE": "1"}
     place = here()
     begun, failed, left = time.monotonic(), [], []
     print(f"{place.gpus or 'no'} GPU, vLLM {'there' if place.engine else 'not installed (make engine)'}", flush=True)
