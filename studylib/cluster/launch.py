@@ -83,7 +83,7 @@ def configuration(params: Params, stage: Stage) -> dict[str, Any]:
     hardware, sharded = params.hardware, params.launch.sharding == "fsdp2"
     alone = hardware.nodes * hardware.gpus == 1  # then DDP would only hold a second copy of the gradients
     section = stage.params["sft" if stage.kind == "sft" else "rl"]
-    found = {
+    settings = {
         "compute_environment": "LOCAL_MACHINE",
         "distributed_type": "FSDP" if sharded else "NO" if alone else "MULTI_GPU",
         "num_machines": hardware.nodes,
@@ -94,7 +94,7 @@ def configuration(params: Params, stage: Stage) -> dict[str, Any]:
         "same_network": True,
         "main_training_function": "main",
     }
-    return found | ({"fsdp_config": FSDP2} if sharded else {})
+    return settings | ({"fsdp_config": FSDP2} if sharded else {})
 
 
 def _launcher(params: Params) -> list[str]:
@@ -124,13 +124,13 @@ def _meeting(params: Params) -> list[str]:
     return ["--main_process_ip", names.stdout.split()[0], "--main_process_port", str(port)]
 
 
-def _run(asked: list[str], work: Work) -> None:
+def _run(arguments: list[str], work: Work) -> None:
     """Passes on what the main process says; the rest of the output is kept for the reason of a failure."""
     log = work.path.with_suffix(".log")
     environment = {"OMP_NUM_THREADS": "1", **os.environ}
     work.report(f"all that it says: {log}")
     process = subprocess.Popen(
-        asked,
+        arguments,
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -65,24 +65,24 @@ def ended_together(run: Callable[[Any, Path], None]) -> Callable[[Any, Path], No
 
 def arguments(params: Params, stage: Stage) -> dict[str, Any]:
     """What the trainer gets beside the study's own settings: checkpointing of layers, the engine of the rollouts."""
-    asked: dict[str, Any] = {
+    settings: dict[str, Any] = {
         "gradient_checkpointing": params.launch.gradient_checkpointing,
         "gradient_checkpointing_kwargs": {"use_reentrant": False},
     }
     if params.launch.report_to != "none":
-        asked |= tracking(params, stage)
+        settings |= tracking(params, stage)
     if params.launch.sharding == "fsdp2":
         # Else accelerate keeps the gradients of all but the last micro-batch whole, in bfloat16, on every GPU.
-        asked["accelerator_config"] = {"gradient_accumulation_kwargs": {"sync_each_batch": True}}
+        settings["accelerator_config"] = {"gradient_accumulation_kwargs": {"sync_each_batch": True}}
     if stage.kind != "sft":
         # Of the reference: "auto" would spread it over all GPUs, and never trained it needs no float32.
         dtype = stage.params["rl"]["dtype"]
-        asked["model_init_kwargs"] = {"device_map": None, "dtype": dtype}
+        settings["model_init_kwargs"] = {"device_map": None, "dtype": dtype}
     if stage.kind == "sft" or params.launch.rollouts == "decoded":
-        return {"launched": asked}
+        return {"launched": settings}
     from studylib.train.rollouts_vllm import engine_arguments, engine_rollouts
 
-    return {"launched": asked | engine_arguments(params, stage), "rollouts": engine_rollouts}
+    return {"launched": settings | engine_arguments(params, stage), "rollouts": engine_rollouts}
 
 
 def tracking(params: Params, stage: Stage) -> dict[str, str]:

@@ -209,11 +209,11 @@ def _files(root: Path, spec: HubSet, where: str) -> list[Path]:
         named = [file for file in there if re.match(rf"{re.escape(spec.split)}(?![A-Za-z])", file.stem)]
         if named:
             return named
-    found = next(filter(None, by_kind), [])
-    if len(found) != 1:
-        there = ", ".join(str(file.relative_to(root)) for file in found[:12]) or "no parquet, jsonl or json file"
+    files = next(filter(None, by_kind), [])
+    if len(files) != 1:
+        there = ", ".join(str(file.relative_to(root)) for file in files[:12]) or "no parquet, jsonl or json file"
         raise StudyError(f"{where}: {spec.name} has no file of the split {spec.split!r}; there is {there}.")
-    return found
+    return files
 
 
 def _hidden(file: Path, root: Path) -> bool:
@@ -261,28 +261,28 @@ def _check_columns(spec: HubSet, schema: Schema, where: str, files: list[Path], 
     first = next((raw for file in files for raw in _raw_rows(file) if isinstance(raw, dict)), None)
     if first is None:
         return ""
-    found = list(first)
+    columns = list(first)
     try:
-        there = {*found, *from_chat(first)} | {ours for ours, theirs in spec.columns.items() if theirs in found}
+        there = {*columns, *from_chat(first)} | {ours for ours, theirs in spec.columns.items() if theirs in columns}
     except StudyError:
-        there = set(found)
+        there = set(columns)
     missing = [name for name in schema.columns if name not in there]
     if schema.pictures and not there & set(schema.pictures):
         missing.append(" or ".join(schema.pictures))
     if missing:
         ours = missing[0].split(" or ")[0]
         raise StudyError(
-            f"{where}: {spec.name} has no column {missing[0]}; it has {', '.join(found)}. If one of these is it, "
+            f"{where}: {spec.name} has no column {missing[0]}; it has {', '.join(columns)}. If one of these is it, "
             f"say so in params: {where}.columns: {{{ours}: ...}}."
         )
     if not leveled or spec.level_column == "":
         return ""
     if spec.level_column is None:
-        candidates = [name for name in found if "difficulty" in name.lower()]
+        candidates = [name for name in columns if "difficulty" in name.lower()]
         return next((name for name in candidates if _holds_levels(name, files)), "")
-    if spec.level_column not in found:
+    if spec.level_column not in columns:
         raise StudyError(
-            f"{where}.level_column is {spec.level_column!r}, which is no column. The columns are {', '.join(found)}. "
+            f"{where}.level_column is {spec.level_column!r}, which is no column. The columns are {', '.join(columns)}. "
             'Name the one with the published levels in params, or set it to "" to go without.'
         )
     return spec.level_column

@@ -45,8 +45,8 @@ def commit_now(name: str, revision: str | None, kind: str, where: str, key: str)
 
 def _not_had(name: str, revision: str | None, where: str, key: str, error: Exception) -> StudyError:
     """For any error: those of the HTTP library beneath are neither OSError nor the hub's."""
-    said = (str(error).strip() or type(error).__name__).splitlines()[0]
+    reason = (str(error).strip() or type(error).__name__).splitlines()[0]
     return StudyError(
-        f"{where}: {name} at {revision} cannot be had from the hub ({said}): check {key}, revision (the hash of a "
-        f"commit) and network, or set the {key} to a folder with its files."
+        f"{where}: {name} at {revision} cannot be had from the hub ({reason}): check {key}, revision (the hash of "
+        f"a commit) and network, or set the {key} to a folder with its files."
     )
