@@ -42,7 +42,7 @@ SIZES = {
     "mixing.arm": "rl",
     "merging.sft": "sft_careful",
 }
-PATIENCE = 600  # seconds to wait for the moment at which to kill
+PATIENCE = 1800  # seconds to wait for the moment at which to kill
 NEAR = 0.9  # least cosine of what two ways of training did to a tensor: bfloat16 and Adam blur it, a fault does more
 GAP = 0.1  # nats a token between the log-probabilities of engine and trainer: bfloat16 gives about 0.01
 
