@@ -61,7 +61,7 @@ def test_parents_in_bfloat16_are_merged_in_float32_and_rounded_once(family, tmp_
     sft, rl = (weights(tmp_path / child)[NAME].float() for child in ("sft", "rl"))
     exact, merged = 0.3 * sft + 0.7 * rl, weights(tmp_path / "m")[NAME]
     assert merged.dtype == torch.bfloat16
-    assert ((merged.float() - exact).abs() <= 1.001 * 2**-9 * exact.abs()).all()  # half a unit in the last place
+    assert ((merged.float() - exact).abs() <= 1.001 * 2**-8 * exact.abs()).all()  # half a unit in the last place
 
 
 def test_slerp_turns_by_a_share_of_the_angle(family, tmp_path):
