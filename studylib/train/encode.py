@@ -140,12 +140,16 @@ def targets(tokenizer, texts: Sequence[str], masked: Sequence[Sequence | None], 
     made = []
     for start in range(0, len(texts), TOGETHER):
         part = slice(start, start + TOGETHER)
-        encoded = tokenizer(list(texts[part]), add_special_tokens=False, return_offsets_mapping=True)
-        for ids, places, spans in zip(encoded["input_ids"], encoded["offset_mapping"], masked[part], strict=True):
-            counts = [not any(first < b and a < last for a, b in spans or ()) for first, last in places]
-            whole = bool(ids) and end
-            ids, counts = ids + [tokenizer.eos_token_id] * whole, counts + [True] * whole
-            made.append(Target(torch.tensor(ids, dtype=torch.int32), torch.tensor(counts, dtype=torch.bool)))
+        spans = masked[part]
+        encoded = tokenizer(list(texts[part]), add_special_tokens=False, return_offsets_mapping=any(spans))
+        for place, ids in enumerate(encoded["input_ids"]):
+            whole = ids + [tokenizer.eos_token_id] * (bool(ids) and end)
+            counts = torch.ones(len(whole), dtype=torch.bool)
+            if spans[place]:
+                bounds = torch.tensor(encoded["offset_mapping"][place])
+                for first, last in spans[place]:
+                    counts[: len(ids)] &= (bounds[:, 1] <= first) | (bounds[:, 0] >= last)
+            made.append(Target(torch.tensor(whole, dtype=torch.int32), counts))
     return made
 
 

@@ -42,7 +42,7 @@ SIZES = {
     "mixing.arm": "rl",
     "merging.sft": "sft_careful",
 }
-PATIENCE = 600  # seconds to wait for the moment at which to kill
+PATIENCE = 1800  # seconds to wait for the moment at which to kill
 NEAR = 0.9  # least cosine of what two ways of training did to a tensor: bfloat16 and Adam blur it, a fault does more
 GAP = 0.1  # nats a token between the log-probabilities of engine and trainer: bfloat16 gives about 0.01
 
@@ -213,7 +213,7 @@ ROWS: list[tuple[str, str, Callable[[Place], str]]] = [
 def main() -> None:
     shutil.rmtree(FOLDER, ignore_errors=True)  # what is there already could not be killed on its way
     FOLDER.mkdir(parents=True)
-    os.environ["STUDY_RUNS"] = str(FOLDER)
+    os.environ |= {"STUDY_RUNS": str(FOLDER), "TQDM_DISABLE": "1"}
     place = here()
     begun, failed, left = time.monotonic(), [], []
     print(f"{place.gpus or 'no'} GPU, vLLM {'there' if place.engine else 'not installed (make engine)'}", flush=True)
