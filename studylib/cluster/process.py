@@ -70,7 +70,7 @@ def arguments(params: Params, stage: Stage) -> dict[str, Any]:
         "gradient_checkpointing_kwargs": {"use_reentrant": False},
     }
     if params.launch.report_to != "none":
-        asked |= tracking(params, stage)
+        settings |= tracking(params, stage)
     if params.launch.sharding == "fsdp2":
         # Else accelerate keeps the gradients of all but the last micro-batch whole, in bfloat16, on every GPU.
         settings["accelerator_config"] = {"gradient_accumulation_kwargs": {"sync_each_batch": True}}
