@@ -14,7 +14,8 @@ from studylib.paths import ROOT, reference_root, runs_root
 
 BOOK = ROOT / "book"
 # A cell that only draws or shows is folded: what is left open is what a chapter works out.
-SHOWS = ("study = Study(", "study.show", "plain(", "verdicts(", "settings(", "over_all(")
+SHOWS = ("study = Study(", "study.results(", "study.run(", "study.show", "plain(", "verdicts(")
+SHOWS += ("settings(", "over_all(")
 
 
 def build(site: Path, scale: str = "mini") -> None:
@@ -54,7 +55,7 @@ def for_the_page(chapter: nbformat.NotebookNode) -> nbformat.NotebookNode:
         if cell.cell_type != "code":
             continue
         tags = cell.metadata.setdefault("tags", [])
-        if "parameters" in tags:
+        if {"parameters", "injected-parameters"} & set(tags):
             tags.append("remove-cell")
         elif any(word in cell.source for word in SHOWS):
             tags.append("hide-input")

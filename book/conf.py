@@ -21,6 +21,7 @@ html_static_path = ["static"]
 html_css_files = ["book.css"]
 html_show_sphinx = False
 html_copy_source = False
+html_context = {"default_mode": "auto"}  # without it the theme complains in the console
 html_theme_options = {"use_download_button": True, "show_toc_level": 2, "home_page_in_toc": True}
 
 # Where a code host builds the site it says whose it is: then chapters have buttons that open them in a kernel.
@@ -54,7 +55,7 @@ def _inline(self, node) -> None:
 def _block(self, node) -> None:
     from docutils.nodes import SkipNode
 
-    self.body.append(f'<div class="math">{convert(node.astext(), display="block")}</div>')
+    self.body.append(f'<div class="formula">{convert(node.astext(), display="block")}</div>')
     raise SkipNode
 
 

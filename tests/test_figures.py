@@ -127,7 +127,7 @@ def test_show_emits_json_and_html_with_the_same_id_twice(figures, monkeypatch):
     monkeypatch.setattr(display, "png", lambda fig, width: None)
     for _ in range(2):
         display.show(figures["words"], "words")
-    assert shown[0] == shown[1] and 'id="words"' in shown[0]["text/html"]
+    assert shown[0] == shown[1] and 'id="figure-words"' in shown[0]["text/html"]
     assert "image/png" not in shown[0] and "<script src" not in shown[0]["text/html"]
     assert len(json.dumps(shown[0])) < 100_000
 

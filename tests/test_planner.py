@@ -9,6 +9,7 @@ from studylib.params.schema import Lora
 from studylib.study import budget
 from studylib.study.architecture import PUBLISHED, architecture, counted
 from studylib.study.budget import GIB, Reckoner
+from studylib.study.notebook import Study
 from studylib.study.plan import build_plan
 
 QWEN = "Qwen/Qwen2.5-VL-7B-Instruct"
@@ -141,6 +142,10 @@ def test_every_stage_that_works_on_gpus_is_reckoned_and_chapter_12_too():
         if node.kind in ("sample", "select", "sft", *budget.RL_KINDS, "divergence"):
             assert float(rows[name][83:92].replace(",", "")) > 0 or node.kind == "divergence"
     assert all(f"released.{arm}" in rows for arm in params.released)
+
+
+def test_a_stage_is_priced_before_it_is_computed():
+    assert "GPU-hours; make plan SCALE=paper has the table" in Study("paper", 1, True).price("sft_careful.select")
 
 
 @pytest.mark.parametrize(("scale", "arms", "days"), [("gpu80", 14, 2.0), ("gpu24", 8, 1.75)])

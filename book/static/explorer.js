@@ -67,7 +67,7 @@ const explorer = (() => {
     };
   }
 
-  const LABELS = { benchmark: "benchmark", level: "level", kind: "kind", right: "right", wrong: "wrong", seed: "seed" };
+  const LABELS = { benchmark: "benchmark", level: "level", kind: "kind", right: "right with", wrong: "wrong with", seed: "seed" };
 
   function drawFilters() {
     const form = root.querySelector(".filters");
@@ -79,7 +79,7 @@ const explorer = (() => {
       select.value = state[name];
       if (select.value !== state[name]) select.value = state[name] = ANY; // another benchmark has other kinds
       return element("label", {}, LABELS[name], select);
-    }), drawArms(), element("button", { type: "reset", textContent: "clear" }));
+    }), element("button", { type: "reset", textContent: "clear" }), drawArms());
   }
 
   function drawArms() {

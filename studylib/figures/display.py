@@ -24,11 +24,12 @@ def show(fig: go.Figure, div_id: str, picture: bool = True) -> None:
     """Emit plotly JSON, html that needs a plotly.js of the page's own, and a PNG where a Chrome is found.
 
     picture: False where committed results are only read again, whose chapters hold the PNGs: then no Chrome is started.
-    div_id: stable and unique in the notebook, so that a second run gives the same output.
+    div_id: stable and unique in the notebook, so that a second run gives the same output; on a page that has headings
+    with ids of their own, "figure-" stands before it.
     """
     bundle = {
         "application/vnd.plotly.v1+json": {**json.loads(fig.to_json()), "config": CONFIG},
-        "text/html": fig.to_html(full_html=False, include_plotlyjs=False, div_id=div_id, config=CONFIG),
+        "text/html": fig.to_html(full_html=False, include_plotlyjs=False, div_id=f"figure-{div_id}", config=CONFIG),
     }
     drawn = png(fig, PNG_WIDTH) if picture else None
     if drawn is not None:

@@ -1,6 +1,6 @@
 """Many tasks over worker processes that may die or hang: a lost worker costs the task it was at, never the run.
 
-A worker is a program of its own (`python -m studylib.grading.batch`) over pipes and not a process of multiprocessing:
+A worker is a program of its own over pipes and not a process of multiprocessing:
 a spawned one runs the reader's own script once more, a forked one takes along the threads and the GPU of a training.
 A task has a second and a half of CPU time, so that a busy machine changes no outcome: after `SOFT` it ends with an
 exception; after `HARD` the kernel ends the process, since nothing else stops a long integer power."""
@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parents[2]
-COMMAND = (sys.executable, "-P", "-m", "studylib.grading.batch")
+COMMAND = (sys.executable, "-P", "-c", "from studylib.grading.batch import main; main()")
 START_SECONDS, TASK_SECONDS = 120.0, 20.0
 CHUNK = 16
 SOFT, HARD = 1.4, 1.7
@@ -178,7 +178,3 @@ def main() -> None:
     print("ready", file=out, flush=True)
     for line in sys.stdin:
         print(json.dumps(answer(json.loads(line))), file=out, flush=True)
-
-
-if __name__ == "__main__":
-    main()

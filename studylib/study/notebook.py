@@ -94,15 +94,15 @@ class Study:
         """What making these stages will take, from the committed manifests, or from the params' hardware."""
         from studylib.engine.models import base_name
         from studylib.study.architecture import architecture
-        from studylib.study.budget import cost as estimate
+        from studylib.study.budget import Reckoner
         from studylib.study.workers import cost, needed
 
         todo, reference = needed([self.stage(name) for name in names], self.root), reference_root(self.scale)
         some = ", ".join(stage.label for stage in todo[:4]) + " ..." * (len(todo) > 4)
         what = f"{len(todo)} stages to compute ({some})"
         if self.params.hardware:
-            arch = architecture(base_name(self.params))
-            hours = sum(estimate(self.params, stage, arch).gpu_hours(self.params.hardware) for stage in todo)
+            reckoner = Reckoner(self.params, architecture(base_name(self.params)))
+            hours = sum(reckoner.cost(stage).gpu_hours for stage in todo)
             return f"{what}: about {hours:,.0f} GPU-hours; make plan SCALE={self.scale} has the table."
         manifests = [reference / "stages" / stage.label / store.MANIFEST for stage in todo]
         peaks = [json.loads(path.read_text())["peak_memory_gib"] for path in manifests if path.exists()]
