@@ -28,7 +28,7 @@ def study(request, tmp_path, monkeypatch):
 @pytest.mark.parametrize("study", ["paper", "gpu80", "gpu24"], indirect=True)
 def test_every_stage_of_the_scale_is_there_and_every_arm_is_what_it_was(study):
     real = Study(study.scale, 1)
-    assert set(study.plan) == set(real.plan)
+    assert {name for name in study.plan if not name.endswith(".rules")} == set(real.plan)  # the judge is the dry run's
     for arm, full in real.params.arms.items():
         small = study.params.arms[arm]
         assert (small.method, small.data, small.start) == (full.method, full.data, full.start)

@@ -99,7 +99,7 @@ def test_code_that_moves_to_another_file_is_the_same(edited, tmp_path):
 
 def test_the_judge_and_its_prompt_count_where_the_params_name_one(edited):
     changed, stages = edited("grading/judge_prompt.txt", "answer", "reply", {"judge": JUDGE})
-    assert changed == with_kinds(stages, {"grade", "select"})
+    assert changed == with_kinds(stages, {"judge"})
 
 
 def test_the_version_of_the_trainer_counts_where_it_trains(edited, monkeypatch):

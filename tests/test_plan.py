@@ -214,3 +214,15 @@ def test_the_best_prompt_is_chosen_on_validation_and_shared_by_all_seeds():
     assert labels(stages["levels.validation"]) == {
         "questions.validation", "base_validation.responses", "base_validation.grades", "levels.validation",
     }  # fmt: skip
+
+
+def test_nothing_that_is_trained_or_chosen_waits_for_the_judge():
+    judge = {"base_url": "http://localhost:1/v1", "model": "a", "audit": 0, "at_once": 1}
+    plan = build_plan(load_params("mini", {"judge": judge}), 1)
+
+    def needs(stage) -> set[str]:
+        return {stage.kind}.union(*(needs(source) for source in stage.inputs.values()))
+
+    assert plan["rl.grades"].kind == "judge" and plan["rl.rules"].kind == "grade"
+    assert not any("judge" in needs(plan[arm]) for arm in load_params("mini").arms)
+    assert not any("judge" in needs(stage) for name, stage in plan.items() if name.endswith(".select"))

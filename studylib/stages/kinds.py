@@ -15,6 +15,7 @@ KINDS: dict[str, Callable[[Work, Params], None]] = {
     "hub_traces": data.hub_traces,
     "sample": sample.sample,
     "grade": grade.grade,
+    "judge": grade.judge,
     "levels": grade.levels,
     "sft": train.sft,
     "grpo": train.grpo,

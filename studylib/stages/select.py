@@ -34,7 +34,7 @@ def select(work: Work, params: Params) -> None:
     def make(name: str, path: Path) -> None:
         model = work.inputs["model"].path / name if "model" in work.inputs else base_path(params)
         responses = sample_responses(work, params, model, load_rows(work.inputs["questions"]), None)
-        graded, _ = grade_responses(responses, work, params)
+        graded = grade_responses(responses, work)
         reward = ACCURACY * (graded["outcome"] == "correct") + FORMAT * responses["text"].map(well_formed)
         write_table(responses.assign(checkpoint=name, outcome=graded["outcome"], reward=reward), path)
         work.progress(names.index(name) + 1, len(names), "checkpoints validated")

@@ -28,7 +28,7 @@ class Stage:
     """One node of the plan. `inputs` go by role.
 
     `code`: the functions that make it, as "studylib.module:function" ("*": all of it); `unused`: functions that these
-    would reach, but not under these params (the other engine, the judge).
+    would reach, but not under these params (the other engine).
     """
 
     name: str

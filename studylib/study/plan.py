@@ -29,7 +29,6 @@ ENGINES = {  # what only one of them reaches
     "hf": ("studylib.engine.generate:_hugging_face", "studylib.stages.sample:_in_parts"),
     "vllm": ("studylib.engine.generate:_vllm", "studylib.stages.sample:_as_they_come"),
 }
-JUDGE = "studylib.grading.judged:judged"
 Plan = dict[str, Stage]
 
 
@@ -81,10 +80,8 @@ class _Planner:
     def __init__(self, params: Params, seed: int, plan: Plan | None = None):
         self.params, self.seed, self.plan = params, seed, plan or {}
         self.base = {"base": base_identity(params), "max_pixels": params.model.max_pixels}
-        self.judge = {"judge": params.judge.model_dump(exclude={"base_url", "at_once"})} if params.judge else {}
         self.evaluation = params.sampling.model_dump(include={"temperature", "top_p", "top_k", "max_new_tokens"})
         self.unused = tuple(code for name in ENGINES if name != params.engine.name for code in ENGINES[name])
-        self.unused += () if params.judge else (JUDGE,)
 
     def add(self, name: str, kind: str, params: dict[str, Any], inputs: Plan, seed: int | None = None) -> Stage:
         function = KINDS[kind]
@@ -123,8 +120,11 @@ class _Planner:
         seed: int | None = None,
         **shown: Any,
     ) -> None:
-        """Two stages: `<name>.responses` and, apart from it, `<name>.grades`. prompt: what stands below each question,
-        or the stage that chooses it."""
+        """Stages `<name>.responses` and, apart from it, `<name>.grades`: by the rules, and those of test responses then
+        by the judge, where the params name one, so that nothing that is trained waits for it.
+
+        prompt: what stands below each question, or the stage that chooses it.
+        """
         params = self.shown(arm or name, **shown)
         inputs = self.questions(split) | self.model(model)
         if isinstance(prompt, Stage):
@@ -132,10 +132,16 @@ class _Planner:
         elif prompt:
             params["prompt"] = prompt
         responses = self.add(f"{name}.responses", "sample", params, inputs, seed)
-        self.add(f"{name}.grades", "grade", self.judge, {"responses": responses, **self.questions(split)}, seed)
+        inputs = {"responses": responses, **self.questions(split)}
+        if self.params.judge and split == "test":
+            rules = self.add(f"{name}.rules", "grade", {}, inputs, seed)
+            judge = self.params.judge.model_dump(exclude={"base_url", "at_once"})
+            self.add(f"{name}.grades", "judge", {"judge": judge}, inputs | {"rules": rules}, seed)
+        else:
+            self.add(f"{name}.grades", "grade", {}, inputs, seed)
 
     def select(self, arm: str, draw: int, seed: int | None = None) -> None:
-        params = self.judge | self.shown(arm, instruct=True, samples=self.params.sampling.validation, draw=draw)
+        params = self.shown(arm, instruct=True, samples=self.params.sampling.validation, draw=draw)
         model = {} if arm == "base" else {"model": self.plan[arm]}
         self.add(f"{arm}.select", "select", params, self.questions("validation") | model, seed)
 
