@@ -17,7 +17,7 @@ from studylib.grading import OUTCOMES, grade_many
 from studylib.grading.rules import FIELDS
 
 FOLDER = Path(__file__).resolve().parents[2] / "outputs" / "grading"
-TABLES = ("agreement", "disagreements", "pairs", "pair_disagreements", "habits")
+TABLES = ("agreement", "disagreements", "pairs", "pair_disagreements", "habits", "faults")
 
 CLASSES = ("ours wrong", "theirs wrong", "ambiguous", "contradiction", "unread")
 KEY = ["source", "model", "id", "row"]
@@ -25,7 +25,10 @@ _THINK = re.compile(r"</?think>")
 
 
 def committed(name: str) -> pd.DataFrame:
-    """One of `TABLES` as committed, written by `write_agreement`. Raises StudyError where there is none."""
+    """One of `TABLES` as committed, written by `write_agreement` and, faults, by bench.grading_faults.
+
+    Raises StudyError where there is none.
+    """
     path = FOLDER / f"{name}.csv"
     if name not in TABLES or not path.is_file():
         raise StudyError(f"There is no committed table {path}: those of this chapter are {', '.join(TABLES)}.")
