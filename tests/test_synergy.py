@@ -149,7 +149,9 @@ def test_the_question_is_drawn_with_its_intervals_verdict_margin_and_the_papers_
         assert list(trace.y) == ours["estimate"].round(2).tolist()
         assert list(trace.error_y.array) == pytest.approx((ours["high"] - ours["estimate"]).tolist())
     assert [trace.xaxis for trace in fig.data if trace.name == "minus RL, paper (7B)"] == ["x3"]
-    assert fig.layout.annotations[1].text == f"Model merging, held out:<br>{verdicts['verdict'].iloc[1]}"
+    titles = [note.text for note in fig.layout.annotations]
+    assert titles[0].startswith("<b>Model merging</b><br>trained<br>")
+    assert titles[1] == f"<b></b><br>held out<br>{verdicts['verdict'].iloc[1]}"
     assert -2 in [shape.y0 for shape in fig.layout.shapes]
 
 

@@ -26,7 +26,8 @@ def side_by_side(question: dict, level: str, answers: pd.DataFrame) -> str:
     grid = "display:grid;gap:.6em;grid-template-columns:repeat(auto-fit,minmax(min(100%,260px),1fr))"
     marks = f'<span style="{RIGHT}">right by the program</span>, <span style="{WRONG}">wrong</span>'
     legend = f'<p style="font-size:12px;margin:.4em 0">Steps: {marks}.</p>' if question["scene"] else ""
-    return f'<div class="answers">{_question(question, level)}{legend}<div style="{grid}">{cards}</div></div>'
+    parts = f'{_question(question, level)}{legend}<div style="{grid}">{cards}</div>'
+    return f'<div class="answers" style="margin-bottom:1.5em">{parts}</div>'
 
 
 def _arms(answers: pd.DataFrame) -> list[str]:

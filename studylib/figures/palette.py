@@ -117,8 +117,11 @@ def log_ticks(axes) -> None:
     axes(type="log", tickvals=values, ticktext=[f"{value:g}" for value in values])
 
 
-def dress(fig: go.Figure, title: str, height: int, panels: bool = False) -> go.Figure:
-    """Title, place of the stamp, legend and margins. The width is left free: from a phone's 380 px to a page."""
+def dress(fig: go.Figure, title: str, height: int, panels: int = 0) -> go.Figure:
+    """Title, place of the stamp, legend and margins. The width is left free: from a phone's 380 px to a page.
+
+    panels: lines of the titles of panels, 0 where there are none.
+    """
     fig.update_layout(
         template="simple_white",
         title={"text": title, "x": 0, "xref": "paper", "y": 1, "yref": "container", "yanchor": "top"},
@@ -126,7 +129,7 @@ def dress(fig: go.Figure, title: str, height: int, panels: bool = False) -> go.F
         title_font_size=14,
         font={"size": TEXT, "color": INK},
         height=height,
-        margin={"l": 48, "r": 12, "t": 64 if panels else 46, "b": 36},
+        margin={"l": 48, "r": 12, "t": 46 + 18 * panels, "b": 36},
         legend={
             "orientation": "h",
             "x": 0,
@@ -149,7 +152,7 @@ def dress(fig: go.Figure, title: str, height: int, panels: bool = False) -> go.F
         yref="paper",
         xanchor="right",
         yanchor="bottom",
-        yshift=20 if panels else 3,
+        yshift=3 + 17 * panels,
         showarrow=False,
         font={"size": SMALL, "color": FAINT},
     )

@@ -100,9 +100,13 @@ def against_parents(
     arms, parents = in_order(list(cells["arm"].unique())), in_order(list(cells["against"].unique()))
     panels = [panel for panel in (*PARTS, ALL) if panel in set(cells["benchmark"])]
     said = {} if verdicts is None else verdicts.set_index(["id", "benchmarks"])["verdict"].to_dict()
-    titles = [_synergy_title(arm, panel, said.get((f"{arm}-synergy", panel))) for arm in arms for panel in panels]
+    titles = [
+        _synergy_title(name_of(arm) if panel == panels[0] else "", panel, said.get((f"{arm}-synergy", panel), ""))
+        for arm in arms
+        for panel in panels
+    ]
     fig = make_subplots(
-        len(arms), len(panels), subplot_titles=titles, shared_yaxes="all", vertical_spacing=0.3 / len(arms)
+        len(arms), len(panels), subplot_titles=titles, shared_yaxes="all", vertical_spacing=0.38 / len(arms)
     )
     for row, arm in enumerate(arms, 1):
         for col, panel in enumerate(panels, 1):
@@ -120,11 +124,12 @@ def against_parents(
     fig.add_hline(y=-NON_INFERIORITY_MARGIN, line={"color": INK, "width": 1, "dash": "dash"})
     fig.update_yaxes(title_text="difference (points)", title_standoff=4, col=1)
     title = f"At least as good as the better parent? Dashed: −{NON_INFERIORITY_MARGIN:g} points"
-    return dress(fig, title, 230 * len(arms) + 130, True)
+    return dress(fig, title, 260 * len(arms) + 130, 3)
 
 
-def _synergy_title(arm: str, panel: str, verdict: str | None) -> str:
-    return f"{name_of(arm)}, {panel}" + (f":<br>{verdict}" if verdict else "")
+def _synergy_title(name: str, panel: str, verdict: str) -> str:
+    """Three short lines, since three panels stand side by side on a phone too; the first of a row names the arm."""
+    return f"<b>{name}</b><br>{panel}<br>{verdict}"
 
 
 def merge_shares(scores: pd.DataFrame, sft: str = "sft_eureka", rl: str = "rl") -> go.Figure:
