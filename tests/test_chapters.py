@@ -11,7 +11,7 @@ from studylib.study import chapters
 from studylib.study.notebook import Study
 from studylib.study.progress import Logs
 
-SAVES = "import pandas as pd\nstudy.save(pd.DataFrame({'seed': [seed]}), 'numbers')"
+SAVES = "import pandas as pd\nstudy.keep(pd.DataFrame({'seed': [seed]}), 'numbers')"
 STOPS = "study.stage('rl.grade')"
 
 
@@ -19,7 +19,7 @@ STOPS = "study.stage('rl.grade')"
 def study(tmp_path, monkeypatch):
     """A study whose plan is empty, so that only chapters are to be made."""
     monkeypatch.setenv("STUDY_RUNS", str(tmp_path / "runs"))
-    study = Study("smoke", 2)
+    study = Study("smoke", 2, train=True)
     study.plan.clear()
     return study
 
@@ -32,8 +32,8 @@ def folder(tmp_path, monkeypatch):
 
 def write(folder, name, code):
     """A chapter as ours begin: its parameters, its study."""
-    parameters = nbformat.v4.new_code_cell("scale = 'mini'\nseed = 1", metadata={"tags": ["parameters"]})
-    first = nbformat.v4.new_code_cell("from studylib.study.notebook import Study\nstudy = Study(scale, seed)")
+    parameters = nbformat.v4.new_code_cell("scale = 'mini'\nseed = 1\ntrain = False", metadata={"tags": ["parameters"]})
+    first = nbformat.v4.new_code_cell("from studylib.study.notebook import Study\nstudy = Study(scale, seed, train)")
     cells = [parameters, first, nbformat.v4.new_code_cell(code)]
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
     nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel}), folder / name)

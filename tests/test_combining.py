@@ -11,8 +11,6 @@ from studylib.analysis.verdicts import claims_of, contrasts_for, judge
 from studylib.figures import combining as figures
 from studylib.figures import palette
 
-STAMP = "scale smoke, seed 1, plan abc"
-
 
 def log(arm: str, **columns: list[float]) -> pd.DataFrame:
     steps = range(1, len(next(iter(columns.values()))) + 1)
@@ -53,14 +51,14 @@ def test_every_question_has_one_loss_or_both():
 
 def test_losses_are_drawn_as_areas_that_fill_the_panel():
     shares = curves.loss_shares(log("interleaved", taught=[0.25, 0.0], reinforced=[0.75, 1.0]))
-    areas = {trace.name: list(trace.y) for trace in figures.losses_by_step(shares, STAMP, window=1).data}
+    areas = {trace.name: list(trace.y) for trace in figures.losses_by_step(shares, window=1).data}
     assert areas == {"SFT alone": [25.0, 0.0], "SFT and RL": [0.0, 0.0], "RL alone": [75.0, 100.0]}
 
 
 def test_the_schedule_is_drawn_beside_what_was_logged():
     run = log("progressive", prefix_share=[1.0, 0.5, 0.0], taught=[0.2, 0.1, 0.0], prefix_length=[40.0, 20.0, None])
     schedule = pd.DataFrame({"step": [1, 2, 3], "prefix_share": [1.0, 0.5, 0.0]})
-    fig = figures.prefixes(schedule, run, STAMP)
+    fig = figures.prefixes(schedule, run)
     assert list(fig.data[0].y) == list(fig.data[1].y) == [1.0, 0.5, 0.0] and len(fig.data) == 4
     assert fig.data[1].marker.color == palette.colour_of("progressive")
 

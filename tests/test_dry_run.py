@@ -1,4 +1,4 @@
-"""The dry run swaps the model, the data and the sizes of the paper's study, and nothing else."""
+"""The dry run swaps the model, the data and the sizes of a study for GPUs, and nothing else."""
 
 import httpx
 import pytest
@@ -18,14 +18,16 @@ WORLD = {"data.train": 6, "data.text_traces": 3, "data.validation": 1, "data.tes
 
 
 @pytest.fixture
-def study(tmp_path, monkeypatch):
+def study(request, tmp_path, monkeypatch):
     monkeypatch.setattr(dry_run, "FOLDER", tmp_path)
     monkeypatch.setattr(dry_run, "WORLD", WORLD)
-    return Study("paper", 1, dry_run.small("http://localhost:1/v1"))
+    scale = getattr(request, "param", "paper")
+    return Study(scale, 1, True, dry_run.small(scale, "http://localhost:1/v1"))
 
 
-def test_every_stage_of_the_paper_is_there_and_every_arm_is_what_it_was(study):
-    real = Study("paper", 1)
+@pytest.mark.parametrize("study", ["paper", "gpu80", "gpu24"], indirect=True)
+def test_every_stage_of_the_scale_is_there_and_every_arm_is_what_it_was(study):
+    real = Study(study.scale, 1)
     assert set(study.plan) == set(real.plan)
     for arm, full in real.params.arms.items():
         small = study.params.arms[arm]
@@ -34,7 +36,7 @@ def test_every_stage_of_the_paper_is_there_and_every_arm_is_what_it_was(study):
             assert (small.rl.beta, small.rl.lr, small.rl.mini_batches) == (full.rl.beta, full.rl.lr, 2)
             assert small.rl.max_new_tokens < 100
         assert small.interleaved == full.interleaved and small.progressive == full.progressive
-    assert study.params.launch.sharding == "fsdp2" and study.params.judge.model == "local"
+    assert study.params.launch.sharding == real.params.launch.sharding and study.params.judge.model == "local"
 
 
 def test_the_mini_world_comes_back_from_the_files_of_the_published_sets(study):
@@ -52,7 +54,7 @@ def test_the_mini_world_comes_back_from_the_files_of_the_published_sets(study):
 
 
 def test_a_chapter_finds_the_small_study_by_scale_and_seed_alone(study, monkeypatch):
-    dry_run.write_params(study.overrides)
+    dry_run.write_params(study.scale, study.overrides)
     monkeypatch.setenv("STUDY_RUNS", str(dry_run.FOLDER))
     assert plan_identity(Study("paper", 1).plan) == plan_identity(study.plan)
     with pytest.raises(StudyError, match=r"no params/mini\.yaml"):

@@ -31,7 +31,10 @@ def manifest(name: str, params: dict, facts: dict) -> dict:
         "machine": {"cores": 2},
         "seconds": 3.5,
         "facts": facts,
-        "files": {"model.safetensors": {"bytes": 1}},
+        "files": {
+            "model.safetensors": {"bytes": 1},
+            "responses.parquet": {"bytes": 1, "written": 1_790_000_000 * 10**9},
+        },
     }
 
 
@@ -56,11 +59,13 @@ def study(monkeypatch, tmp_path):
     sampling = {"temperature": 0.6, "top_p": 0.95, "top_k": 20, "max_new_tokens": 64}
     asked = {"sampling": sampling, "instruct": True, "engine": {"name": "hf"}}
 
-    def table(_, name: str, file: str) -> pd.DataFrame:
+    def table(_, name: str) -> pd.DataFrame:
+        if name == "levels":
+            return tag_levels(scores["base_a"])
         if name == "questions.test":
             return questions
         told = scores[name.partition(".")[0]]
-        if file == "responses.parquet":
+        if name.endswith(".responses"):
             return told.drop(columns=["correct", "problem"]).assign(prompt_hash="p")
         return told[KEY].assign(outcome=told["correct"].map({1.0: "correct", 0.0: "wrong"}), extracted="7")
 
@@ -69,14 +74,13 @@ def study(monkeypatch, tmp_path):
     (weights / "model.safetensors").write_bytes(b"weights")
     (weights / "config.json").write_text("{}")
     monkeypatch.setattr(Study, "scores", lambda _, *arms: pd.concat([scores[arm] for arm in arms]))
-    monkeypatch.setattr(Study, "levels", lambda _: tag_levels(scores["base_a"]))
     monkeypatch.setattr(Study, "table", table)
     monkeypatch.setattr(Study, "get", lambda _, name: Run(weights.parent, manifest(name, asked, FACTS)))
     monkeypatch.setattr(Study, "model", lambda _, arm: weights)
     kept = {"queries": 90, "kept": 60}
     history = [manifest("eureka", {}, kept), manifest("rl", asked, FACTS), manifest("rl.select", asked, {})]
     monkeypatch.setattr(Study, "history", lambda _, name: history)
-    return Study("mini", 1)
+    return Study("mini", 1, train=True)
 
 
 def test_vlmevalkit_gets_a_prediction_file_a_sample_with_choices_in_columns(study, tmp_path):
@@ -102,6 +106,22 @@ def test_lm_eval_gets_results_and_samples_that_agree(study, tmp_path):
         assert told["exact_match_stderr,none"] >= 0
         assert len(rows[0]["resps"][0]) == 4 and rows[0]["target"] == "B"
         assert rows[0]["arguments"]["gen_args_0"]["arg_0"].endswith("\\boxed{}.")
+
+
+def test_inspect_reads_its_logs_back_with_every_response_and_its_grade(study, tmp_path):
+    library = pytest.importorskip("inspect_ai.log", reason="inspect-ai is not installed: pip install -e '.[inspect]'")
+    export(study, "rl", tmp_path)
+    logs = [library.read_eval_log(info) for info in library.list_eval_logs(str(tmp_path / "inspect"))]
+    assert {log.eval.task for log in logs} == set(BENCHMARKS)
+    [path] = (tmp_path / "inspect").glob("*_MiniVision_synergy-mini-rl-s1-*.json")
+    log = library.read_eval_log(str(path))
+    assert log.status == "success" and log.eval.model.endswith("synergy-mini-rl-s1") and log.eval.config.epochs == 4
+    assert len(log.samples) == log.results.completed_samples == 6 * 4
+    right = [sample.scores["exact_match"].value == "C" for sample in log.samples]
+    assert log.results.scores[0].metrics["accuracy"].value == pytest.approx(sum(right) / len(right), abs=1e-6)
+    sample = log.samples[0]
+    assert sample.output.completion.startswith("<think>") and sample.messages[0].text.endswith("\\boxed{}.")
+    assert sample.choices == ["4", "7"] and sample.target == "B" and sample.scores["exact_match"].answer == "7"
 
 
 def test_a_card_tells_data_parameters_results_and_manifest_and_that_mini_is_not_the_paper(study, tmp_path):

@@ -38,18 +38,18 @@ def study() -> dict:
 def figures(study) -> dict[str, go.Figure]:
     tokens = divergence.with_sentence_position(kl_table())
     return {
-        "gain_by_level": by_level.gain_by_level(study["gains"], STAMP, published_gains()),
-        "pass_rates": by_level.pass_rates(study["levels"], STAMP),
-        "level_sizes": by_level.level_sizes(study["levels"], STAMP),
-        "accuracy": by_level.accuracy_by_benchmark(study["accuracy"], STAMP),
-        "length_by_level": by_length.length_by_level(study["lengths"], STAMP),
-        "gain_against_length": by_length.gain_against_length(study["gains"], study["lengths"], STAMP),
-        "accuracy_against_length": by_length.accuracy_against_length(study["accuracy"], study["lengths"], STAMP),
-        "rl_curves": training.rl_curves(training_log(), STAMP),
-        "words": by_style.reflection_words(style.word_counts(study["scores"]), STAMP),
-        "flows": by_style.flows(study["flows"], STAMP, "base", "rl"),
-        "pivotal": by_style.pivotal_tokens({"rl": divergence.pivotal_tokens(tokens)}, STAMP),
-        "samples": samples.sample_grid(question_rows(), STAMP),
+        "gain_by_level": by_level.gain_by_level(study["gains"], published_gains()),
+        "pass_rates": by_level.pass_rates(study["levels"]),
+        "level_sizes": by_level.level_sizes(study["levels"]),
+        "accuracy": by_level.accuracy_by_benchmark(study["accuracy"]),
+        "length_by_level": by_length.length_by_level(study["lengths"]),
+        "gain_against_length": by_length.gain_against_length(study["gains"], study["lengths"]),
+        "accuracy_against_length": by_length.accuracy_against_length(study["accuracy"], study["lengths"]),
+        "rl_curves": training.rl_curves(training_log()),
+        "words": by_style.reflection_words(style.word_counts(study["scores"])),
+        "flows": by_style.flows(study["flows"], "base", "rl"),
+        "pivotal": by_style.pivotal_tokens({"rl": divergence.pivotal_tokens(tokens)}),
+        "samples": samples.sample_grid(question_rows()),
     }
 
 
@@ -60,7 +60,7 @@ def kl_table():
 
 def test_every_figure_carries_its_stamp_once(figures):
     for name, fig in figures.items():
-        stamps = [note.text for note in fig.layout.annotations if note.name == "stamp"]
+        stamps = [note.text for note in palette.stamped(fig, STAMP).layout.annotations if note.name == "stamp"]
         assert stamps == [STAMP], name
 
 
@@ -98,7 +98,7 @@ def test_pivotal_tokens_come_largest_first_from_the_top(figures):
 
 
 def test_a_column_that_nobody_logged_has_no_panel():
-    fig = training.rl_curves(training_log().drop(columns="kl"), STAMP)
+    fig = training.rl_curves(training_log().drop(columns="kl"))
     panels = [note.text for note in fig.layout.annotations if note.name != "stamp"]
     assert len(panels) == 6 and not any(panel.startswith("KL") for panel in panels)
 
@@ -127,18 +127,17 @@ def test_show_emits_json_and_html_with_the_same_id_twice(figures, monkeypatch):
     monkeypatch.setattr(display, "png", lambda fig, width: None)
     for _ in range(2):
         display.show(figures["words"], "words")
-    assert shown[0] == shown[1] and 'id="words"' in shown[0]["text/html"]
+    assert shown[0] == shown[1] and 'id="figure-words"' in shown[0]["text/html"]
     assert "image/png" not in shown[0] and "<script src" not in shown[0]["text/html"]
     assert len(json.dumps(shown[0])) < 100_000
 
 
-def test_a_reference_that_is_read_again_starts_no_chrome(figures, monkeypatch):
+def test_a_figure_without_a_picture_starts_no_chrome(figures, monkeypatch):
     shown = []
     monkeypatch.setattr(display, "display", lambda bundle, raw: shown.append(bundle))
     monkeypatch.setattr(display, "png", lambda fig, width: b"picture")
-    for reading in ("0", "1"):
-        monkeypatch.setenv("STUDY_READ", reading)
-        display.show(figures["words"], "words")
+    for picture in (True, False):
+        display.show(figures["words"], "words", picture)
     assert ["image/png" in bundle for bundle in shown] == [True, False]
 
 
@@ -150,26 +149,26 @@ def test_a_chrome_that_does_not_start_costs_only_the_png(figures, monkeypatch):
 
 
 def test_table_puts_each_arm_above_the_papers_row(study):
-    table = tables.beside_paper(study["accuracy"], published("headline"), {"rl": "RL", "base": "Base"}, STAMP)
+    table = tables.beside_paper(study["accuracy"], published("headline"), {"rl": "RL", "base": "Base"})
     assert [index[0] for index in table.index] == ["Base", "Base", "RL", "RL"]
     assert table["average"].iloc[-1] == "55.1" and "±" in table["average"].iloc[0]
     assert len(tables.plain(table).data) < 4000
-    alone = tables.beside_paper(study["accuracy"], published("headline"), {"rl": None}, STAMP)
+    alone = tables.beside_paper(study["accuracy"], published("headline"), {"rl": None})
     assert [index[0] for index in alone.index] == ["RL"]
 
 
 def test_at_the_papers_scale_its_benchmarks_stand_beside_themselves(study):
     accuracy = study["accuracy"].assign(benchmark=lambda t: t["benchmark"].map(paper_name))
-    table = tables.beside_paper(accuracy, published("headline"), {"rl": "RL"}, STAMP)
+    table = tables.beside_paper(accuracy, published("headline"), {"rl": "RL"})
     assert list(table.columns) == ["MathVision", "MathVerse", "MathVista", "MMMU", "MMStar", "average"]
     gains = study["gains"].assign(benchmark=lambda t: t["benchmark"].map(paper_name))
-    fig = by_level.gain_by_level(gains, STAMP, published_gains())
+    fig = by_level.gain_by_level(gains, published_gains())
     assert sum(trace.name == "RL, paper (7B)" for trace in fig.data) == 5
 
 
 def test_a_question_without_a_picture_still_shows_its_text():
     row = question_rows(1)[0] | {"images": []}
-    fig = samples.sample_grid([row, row | {"images": [Image.new("RGB", (8, 8))]}], STAMP)
+    fig = samples.sample_grid([row, row | {"images": [Image.new("RGB", (8, 8))]}])
     assert len(fig.layout.images) == 1 and sum("answer" in note.text for note in fig.layout.annotations) == 2
 
 

@@ -1,7 +1,7 @@
 """Many rows over worker processes: order, streaming, lost workers, bad files."""
 
 import json
-import os
+import sys
 import time
 
 import pytest
@@ -10,21 +10,30 @@ from studylib.errors import StudyError
 from studylib.grading import batch, grade_file, grade_many
 
 ROW = {"question_type": "free_form", "choices": [], "answer": "7", "answer_type": "integer", "response": r"\boxed{7}"}
-
-
-def fragile(task):
+FRAGILE = """
+import json, os, sys, time
+print("ready", flush=True)
+for line in sys.stdin:
+    task = json.loads(line)
     if task == "die":
         os._exit(1)
     if task == "hang":
         time.sleep(60)
-    return task
+    print(json.dumps(task), flush=True)
+"""
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_a_worker_that_dies_or_hangs_costs_its_task_alone(jobs):
     tasks = [*range(20), "die", *range(20, 40), "hang", "die", *range(40, 60)]
-    answers = list(batch.run(tasks, jobs, fragile, seconds=1.0))
+    command = [sys.executable, "-c", FRAGILE]
+    answers = list(batch.run(tasks, jobs, command, task_seconds=1.0))
     assert answers == [None if isinstance(task, str) else task for task in tasks]
+
+
+def test_a_worker_that_cannot_start_is_told():
+    with pytest.raises(RuntimeError, match="did not start"):
+        list(batch.run([1], 1, [sys.executable, "-c", "pass"]))
 
 
 def test_rows_are_graded_in_order_by_several_workers():

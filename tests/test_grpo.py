@@ -148,6 +148,9 @@ def test_three_steps_of_grpo_log_what_the_study_reads_and_publish_loadable_model
     told = train_grpo(tiny_base, rows, tmp_path, config=CONFIG, seed=0)
     assert told["checkpoints"] == ["step-2", "step-3"] and not (tmp_path / "resume").exists()
     log = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    [kept, *_] = [json.loads(line) for line in (tmp_path / "answers.jsonl").read_text().splitlines()]
+    assert kept["step"] == 0 and kept["question_id"] in {row["id"] for row in rows} and kept["response"]
+    assert {"question", "answer", "accuracy", "format"} <= set(kept)
     assert [line["step"] for line in log] == [1, 2, 3]
     names = {
         "reward",

@@ -15,6 +15,7 @@ import pytest
 from training import same, weights
 
 from studylib.cluster import launch
+from studylib.cluster.process import arguments
 from studylib.data.mini import load_questions
 from studylib.errors import StudyError
 from studylib.params.load import load_params
@@ -168,3 +169,30 @@ def test_a_sharded_model_takes_the_step_of_a_whole_one_and_is_published_whole(re
         assert told["gradients held whole"] == 0 and told["gradients"] == ["torch.float32"]
         assert told["log_probs"] == "torch.float32"
     assert seen["reference"]["units"] > 4 and seen["reference"]["error"] < 1e-4
+
+
+def test_fewer_visible_gpus_than_asked_for_are_one_sentence(data, tmp_path, monkeypatch):
+    work, params = stage_of(data, tmp_path, "sft")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
+    with pytest.raises(StudyError, match="CUDA_VISIBLE_DEVICES names 1 of the 2 GPUs of hardware.gpus"):
+        launch.launch(work, params)
+
+
+def test_a_gpu_out_of_memory_is_told_with_what_to_change(tmp_path):
+    output = "Traceback\ntorch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB.\nExit code 1\n"
+    told = launch.reason(output, "rl.s1", tmp_path / "log")
+    assert told.startswith("rl.s1: a GPU is out of memory. Lower micro_batch") and str(tmp_path / "log") in told
+
+
+def test_the_log_goes_to_the_tracker_of_the_params(data, tmp_path, monkeypatch):
+    monkeypatch.setattr("studylib.cluster.process.find_spec", lambda name: name == "tensorboard" or None)
+    monkeypatch.delenv("TENSORBOARD_LOGGING_DIR", raising=False)
+    monkeypatch.setenv("WANDB_PROJECT", "mine")
+    work, params = stage_of(data, tmp_path, "sft", **{"launch.report_to": "tensorboard"})
+    asked = arguments(params, work.stage)["launched"]
+    assert (asked["report_to"], asked["run_name"]) == ("tensorboard", work.stage.label)
+    assert os.environ["TENSORBOARD_LOGGING_DIR"].endswith(f"tensorboard/{work.stage.label}")
+    assert os.environ["WANDB_PROJECT"] == "mine"  # a user's own choice stays
+    _, params = stage_of(data, tmp_path, "sft", **{"launch.report_to": "wandb"})
+    with pytest.raises(StudyError, match="'wandb', which is not installed: pip install wandb"):
+        arguments(params, work.stage)

@@ -53,9 +53,8 @@ def test_paper_names_the_seven_released_checkpoints():
     assert set(load_params("paper").released) == set(METHOD_OF_ARM) - {"base"}
 
 
-def test_nothing_is_rescored_where_no_checkpoint_is_named_or_nobody_ran_it(monkeypatch):
-    assert rescored.rescored(Study("mini")) is None
-    monkeypatch.setenv("STUDY_READ", "1")
+def test_nothing_is_rescored_where_no_checkpoint_is_named_or_nobody_ran_it():
+    assert rescored.rescored(Study("mini", train=True)) is None
     assert rescored.rescored(Study("paper")) is None
 
 
@@ -81,14 +80,14 @@ def test_rescored_tables_are_drawn_beside_the_printed_ones(monkeypatch, tmp_path
     monkeypatch.setattr(Study, "levels", lambda _: tag_levels(base_a))
     monkeypatch.setattr(Study, "table", lambda *_: questions)
     models = {arm: {"path": str(folder), "dtype": "float32"} for arm, folder in folders.items()}
-    found = rescored.rescored(Study("paper", 1, {"released": models}))
+    found = rescored.rescored(Study("paper", 1, True, {"released": models}))
     assert set(found) == set(rescored.TABLES)
     assert set(found["gains"].query("against == 'B'")["level"]) == {"L2", "all"}  # as published
     assert set(found["accuracy"]["arm"]) == {"base", "sft_eureka", "rl"}
     assert found["level_agreement"].set_index("published").drop("L2").to_numpy().sum() == 0
-    shown = beside_paper(found["accuracy"], published("headline"), {"rl": "RL"}, "stamp")
+    shown = beside_paper(found["accuracy"], published("headline"), {"rl": "RL"})
     assert list(shown.columns) == [*NAMES, "average"]
-    fig = figure_1(found["gains"], published_gains(), "stamp", ["MathVision"])
+    fig = figure_1(found["gains"], published_gains(), ["MathVision"])
     assert "MathVision, paper (7B)" in [title.text for title in fig.layout.annotations]
 
 

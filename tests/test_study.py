@@ -41,7 +41,7 @@ def smoke(tmp_path_factory):
 @pytest.fixture
 def study(smoke, monkeypatch):
     monkeypatch.setenv("STUDY_RUNS", str(smoke))
-    return Study("smoke")
+    return Study("smoke", train=True)
 
 
 def test_every_arm_has_grades_for_all_its_samples(study):
@@ -76,7 +76,7 @@ def test_combinations_leave_what_their_chapters_read(study):
         assert {"reward", "length", "truncated"} <= set(study.log(arm))
     assert study.log("interleaved_all")["sft_loss"].notna().all()
     assert study.log("progressive")["prefix_share"].iloc[[0, -1]].tolist() == [1.0, pytest.approx(0.0670, abs=1e-3)]
-    mixed = study.table("mixed", "questions.parquet")
+    mixed = study.table("mixed")
     facts = study.get("mixed").manifest["facts"]
     assert mixed["source"].value_counts().get("rl", 0) == facts["from_rl"] and len(mixed) > 0
     merged = study.merged()
@@ -126,9 +126,9 @@ def test_killed_study_goes_on_and_ends_with_the_same_tables(smoke, study, tmp_pa
     done = studylib(tmp_path, "stage", KILLED, "--scale", "smoke")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "traces.careful: starts" not in done.stdout  # published before the kill
-    for name, file in [("sft_careful.responses", "responses.parquet"), (KILLED, "grades.parquet")]:
-        again = pd.read_parquet(store.folder(study.plan[name], tmp_path / "smoke") / file)
-        pd.testing.assert_frame_equal(again, study.table(name, file))
+    for name in ("sft_careful.responses", KILLED):
+        (again,) = store.folder(study.plan[name], tmp_path / "smoke").glob("*.parquet")
+        pd.testing.assert_frame_equal(pd.read_parquet(again), study.table(name))
 
 
 def test_two_studies_at_once_are_refused_in_one_sentence(smoke):
@@ -153,8 +153,7 @@ def test_damaged_run_stops_the_study_in_one_sentence(smoke, study):
 
 def test_reading_without_a_reference_is_one_sentence(tmp_path, monkeypatch):
     monkeypatch.setattr("studylib.study.notebook.reference_root", lambda scale: tmp_path)
-    monkeypatch.setenv("STUDY_READ", "1")
-    with pytest.raises(StudyError, match="outputs/smoke holds no rl of seed 1: make reference SCALE=smoke"):
+    with pytest.raises(StudyError, match="outputs/smoke holds no rl of seed 1: Study\\(..., train=True\\) computes it"):
         Study("smoke").get("rl")
 
 

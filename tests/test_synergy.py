@@ -10,7 +10,6 @@ from studylib.analysis.printed import published_gains
 from studylib.analysis.verdicts import claims_of, judge
 from studylib.figures import synergy as figures
 
-STAMP = "scale smoke, seed 1, plan abc"
 PARENTS = ["sft_eureka", "rl"]
 TRAINING = ["MiniVision", "MiniVerse", "MiniVista"]
 
@@ -67,7 +66,7 @@ def test_shares_hold_accuracy_and_length_with_the_parents_at_the_ends():
     merged, questions = grid({0.0: [1, 1, 0, 0], 0.5: [1, 1, 1, 0], 1.0: [0, 0, 1, 0]})
     table = synergy.share_scores(merged, questions).set_index(["measure", "share"])["estimate"]
     assert table["accuracy"].tolist() == [50, 75, 25] and table["tokens"].tolist() == [10, 60, 110]
-    fig = figures.merge_shares(synergy.share_scores(merged, questions), STAMP)
+    fig = figures.merge_shares(synergy.share_scores(merged, questions))
     drawn = {trace.name: list(trace.y) for trace in fig.data if trace.xaxis == "x" and trace.name}
     assert drawn == {"Linear": [75], "RL": [50], "SFT (Eureka-Distill)": [25]}
 
@@ -142,7 +141,7 @@ def test_the_question_is_drawn_with_its_intervals_verdict_margin_and_the_papers_
     theirs = synergy.published_contrasts(published_gains(), ["merging"], PARENTS)
     verdicts = judge(claims, against_better)
     assert verdicts["benchmarks"].tolist() == ["trained", "held out", "all"]
-    fig = figures.against_parents(contrasts, STAMP, verdicts, theirs)
+    fig = figures.against_parents(contrasts, verdicts, theirs)
     drawn = [trace for trace in fig.data if trace.name == "minus RL"]
     for panel, trace in zip(verdicts["benchmarks"], drawn, strict=True):
         mine = (contrasts["benchmark"] == panel) & (contrasts["level"] != "all") & (contrasts["against"] == "rl")
@@ -156,7 +155,7 @@ def test_the_question_is_drawn_with_its_intervals_verdict_margin_and_the_papers_
 
 def test_figure_1_keeps_ours_on_the_left_and_the_papers_hollow_on_the_right(scores, base, levels):
     gains = difficulty.gains(scores, *base, levels)
-    fig = figures.figure_1(gains, published_gains(), STAMP, TRAINING)
+    fig = figures.figure_1(gains, published_gains(), TRAINING)
     rl = [trace for trace in fig.data if trace.name == "RL"]
     assert [trace.xaxis for trace in rl[:2]] == ["x", "x2"] and list(rl[1].y) == [-2.4, 3.8, 2.3, 5.3, 3.6]
     fair = gains.query("arm == 'rl' and against == 'B' and benchmark == 'MiniVision' and level != 'all'")
@@ -174,7 +173,7 @@ def test_compute_is_drawn_from_the_base_at_zero():
     ]
     curves = pd.DataFrame(rows, columns=["arm", "checkpoint", "unit", "flops", "estimate"])
     curves = curves.assign(low=curves["estimate"] - 1, high=curves["estimate"] + 1)
-    fig = figures.accuracy_against_compute(curves.drop_duplicates("arm", keep="last"), curves, STAMP)
+    fig = figures.accuracy_against_compute(curves.drop_duplicates("arm", keep="last"), curves)
     along = {trace.name: trace for trace in fig.data if trace.xaxis == "x"}
     assert list(along["Base"].x) == [0] and list(along["RL"].y) == [42, 44]
     assert along["RL"].mode == "lines+markers" and along["Model merging"].mode == "markers"

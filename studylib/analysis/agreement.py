@@ -55,8 +55,8 @@ def grade_pairs(data: Path, jobs: int = 1) -> pd.DataFrame:
     """One row a pair of `data/grading/answer_pairs_dev.jsonl`: source, file, row, verdict, outcome,
     agrees."""
     rows = read_rows(data / "grading" / "answer_pairs_dev.jsonl")
-    asked = [{"question_type": "free_form", "answer": r["gold"], "response": r["prediction"]} for r in rows]
-    outcomes = [grade.outcome for grade in grade_many(asked, jobs)]
+    questions = [{"question_type": "free_form", "answer": r["gold"], "response": r["prediction"]} for r in rows]
+    outcomes = [grade.outcome for grade in grade_many(questions, jobs)]
     table = pd.DataFrame(rows)[["source", "file", "row"]].assign(verdict=[r["equal"] for r in rows], outcome=outcomes)
     return table.assign(agrees=(table["outcome"] == "correct") == table["verdict"])
 

@@ -83,9 +83,9 @@ def _until(log: pd.DataFrame, checkpoint: str, trained: dict, own: pd.Series, pa
     """FLOPs of an RL stage up to one of its checkpoints ("step-20")."""
     steps, rl = log[log["step"] <= int(checkpoint.partition("-")[2])], trained["params"]["rl"]
     read = steps["tokens"].iloc[-1]
-    said = steps["length"].sum() * rl["prompts_per_step"] * rl["rollouts"]
+    generated = steps["length"].sum() * rl["prompts_per_step"] * rl["rollouts"]
     scored = own["scored_tokens"] / own["trained_tokens"] * read
-    tokens = {"trained_tokens": read, "scored_tokens": scored, "generated_tokens": said}
+    tokens = {"trained_tokens": read, "scored_tokens": scored, "generated_tokens": generated}
     return float(_with_flops(pd.DataFrame([tokens]), parameters)["flops"].iloc[0])
 
 
@@ -118,6 +118,6 @@ def matched_differences(
         best = within.set_index("arm")["checkpoint"]
         for other in [name for name in against if name in best and name != arm]:
             mine, theirs = (question_rates(scored[name, best[name]]) for name in (arm, other))
-            told = crossed_mean(paired_differences(mine, theirs).eval(f"value = {POINTS} * value"))
-            rows.append({"arm": arm, "against": other, "checkpoint": best[other], **vars(told)})
+            estimate = crossed_mean(paired_differences(mine, theirs).eval(f"value = {POINTS} * value"))
+            rows.append({"arm": arm, "against": other, "checkpoint": best[other], **vars(estimate)})
     return pd.DataFrame(rows)

@@ -94,15 +94,15 @@ def first(scores: pd.DataFrame, samples: int = 4) -> pd.DataFrame:
 def _row(
     row: str,
     precondition: str,
-    told: Estimate | tuple[float, float, float] | float | None,
+    measured: Estimate | tuple[float, float, float] | float | None,
     at_least: float = -np.inf,
     at_most: float = np.inf,
     shown: bool = True,
 ) -> list[Any]:
     """One row. `shown`: what Holm's test said, where the estimate alone does not decide."""
-    if isinstance(told, Estimate):
-        told = (told.estimate, told.low, told.high)
-    value, low, high = told if isinstance(told, tuple) else (told, np.nan, np.nan)
+    if isinstance(measured, Estimate):
+        measured = (measured.estimate, measured.low, measured.high)
+    value, low, high = measured if isinstance(measured, tuple) else (measured, np.nan, np.nan)
     if value is None or np.isnan(value):
         return [row, precondition, np.nan, np.nan, np.nan, at_least, at_most, NOT_MEASURED]
     inside = at_least <= value <= at_most and shown
@@ -117,24 +117,24 @@ def manners(train: pd.DataFrame, wanted: Gate) -> list[list]:
     shares = train["strategy"].value_counts(normalize=True)
     usual, others = shares.index[0], shares.index[1:][shares.iloc[1:] >= wanted.manner_share]
     rates = train.groupby(["question_id", "strategy"])["correct"].mean().unstack()
-    told = {}
+    gains = {}
     for manner in others:
         both = (POINTS * (rates[manner] - rates[usual])).dropna()
         values = train.drop_duplicates("question_id").set_index("question_id").loc[both.index].reset_index()
         if len(values) > 1:  # every question weighs alike: few hold both manners
-            told[manner] = crossed_mean(values.assign(value=both.to_numpy(), benchmark=ALL))
-    if not told:
+            gains[manner] = crossed_mean(values.assign(value=both.to_numpy(), benchmark=ALL))
+    if not gains:
         return [_row("G1", f"no better manner in reach (points); only {usual}", 0.0, at_most=wanted.manner)]
-    best = max(told, key=lambda manner: told[manner].estimate)
+    best = max(gains, key=lambda manner: gains[manner].estimate)
     name = f"no better manner in reach (points): {best} ({POINTS * shares[best]:.1f} %) over {usual}"
-    return [_row("G1", name, told[best], at_most=wanted.manner)]
+    return [_row("G1", name, gains[best], at_most=wanted.manner)]
 
 
 def prompts(plain: pd.DataFrame, prompted: Mapping[str, pd.DataFrame], wanted: Gate) -> list[list]:
     """G2: the best known prompt minus none, on validation."""
-    told = {prompt: _gain(scores, plain) for prompt, scores in prompted.items()}
-    best = max(told, key=lambda prompt: told[prompt].estimate)
-    return [_row("G2", f"no better prompt in reach (points): {best!r}", told[best], at_most=wanted.prompt)]
+    gains = {prompt: _gain(scores, plain) for prompt, scores in prompted.items()}
+    best = max(gains, key=lambda prompt: gains[prompt].estimate)
+    return [_row("G2", f"no better prompt in reach (points): {best!r}", gains[best], at_most=wanted.prompt)]
 
 
 def _gain(arm: pd.DataFrame, reference: pd.DataFrame) -> Estimate:
@@ -142,13 +142,13 @@ def _gain(arm: pd.DataFrame, reference: pd.DataFrame) -> Estimate:
     return crossed_mean(rows.assign(value=POINTS * rows["value"]))
 
 
-def instructed(plain: pd.DataFrame, told: pd.DataFrame, wanted: Gate) -> list[list]:
+def instructed(plain: pd.DataFrame, instructed_scores: pd.DataFrame, wanted: Gate) -> list[list]:
     """G3: the instruction changes neither accuracy (on any benchmark) nor the way of answering."""
-    by = dict(list(told.groupby("benchmark")))
+    by = dict(list(instructed_scores.groupby("benchmark")))
     gains = {name: _gain(by[name], rows) for name, rows in plain.groupby("benchmark")}
     worst = max(gains, key=lambda name: abs(gains[name].estimate))
     name, bound = f"instructed minus plain (points): {worst}", wanted.instructed
-    shares = [_share(table["strategy"] == steps.SHORT) for table in (plain, told)]
+    shares = [_share(table["strategy"] == steps.SHORT) for table in (plain, instructed_scores)]
     if plain["strategy"].isna().all():
         shares = [None]
     least = min(shares, key=lambda share: share[0] if share else 0)
@@ -172,7 +172,7 @@ def headroom(base: pd.DataFrame, levels: pd.DataFrame, train: pd.DataFrame, want
     at = {level: counts["level"] == level for level in LEVELS}
     hardest = crossed_mean(counts.assign(value=of[16])[at["L5"]]) if at["L5"].any() else None
     more = [crossed_mean(counts.assign(value=of[16] - of[1])[at[level]]) for level in LEVELS[1:4] if at[level].any()]
-    least = min(more, key=lambda told: told.estimate) if more else None
+    least = min(more, key=lambda estimate: estimate.estimate) if more else None
     groups = train.groupby("question_id")["correct"].mean()
     low, high = wanted.pass_hardest
     return [
@@ -190,56 +190,56 @@ def letter_of_value(text: str, choices: list[str]) -> tuple[str, str] | None:
 
     "That gives 21. The answer is C." The value is the last number or choice that stands before the last letter.
     """
-    said = list(_LETTER.finditer(text))
-    if not said:
+    letters = list(_LETTER.finditer(text))
+    if not letters:
         return None
     options = "|".join(re.escape(choice) for choice in sorted(choices, key=len, reverse=True))
-    values = re.findall(rf"(?<![\w.:])(?:{options}|-?\d+(?:[:.]\d+)?)(?![\w:])", text[: said[-1].start()])
+    values = re.findall(rf"(?<![\w.:])(?:{options}|-?\d+(?:[:.]\d+)?)(?![\w:])", text[: letters[-1].start()])
     if not values or values[-1] not in choices:
         return None
-    return next(filter(None, said[-1].groups())), "ABCDEFGHIJ"[list(choices).index(values[-1])]
+    return next(filter(None, letters[-1].groups())), "ABCDEFGHIJ"[list(choices).index(values[-1])]
 
 
 def letters(scores: pd.DataFrame, questions: pd.DataFrame, wanted: Gate) -> list[list]:
     """G5: the letter is that of the value just said, in the worst kind of question that has choices."""
     name = "the letter is that of the value said, the worst kind (%)"
     known = questions[questions["choices"].map(len) > 0].set_index("id")
-    asked = scores[scores["question_id"].isin(known.index)]
+    answers = scores[scores["question_id"].isin(known.index)]
     kinds = known["scene"].map(lambda scene: json.loads(scene)["kind"] if scene else "")
     hits: dict[str, list[bool]] = {}
-    for benchmark, question, text in zip(asked["benchmark"], asked["question_id"], asked["text"], strict=True):
+    for benchmark, question, text in zip(answers["benchmark"], answers["question_id"], answers["text"], strict=True):
         pair = letter_of_value(text, list(known["choices"][question]))
         if pair:
             hits.setdefault(f"{benchmark} {kinds[question]}", []).append(pair[0] == pair[1])
-    told = {kind: _share(pd.Series(each)) for kind, each in hits.items()}
-    if not told:
+    shares = {kind: _share(pd.Series(pairs)) for kind, pairs in hits.items()}
+    if not shares:
         return [_row("G5", name, None, wanted.letters)]
-    worst = min(told, key=lambda kind: told[kind][0])
-    return [_row("G5", f"{name}: {worst}", told[worst], wanted.letters)]
+    worst = min(shares, key=lambda kind: shares[kind][0])
+    return [_row("G5", f"{name}: {worst}", shares[worst], wanted.letters)]
 
 
 def steps_and_rates(base: pd.DataFrame, programs: Mapping[str, dict], wanted: Gate) -> list[list]:
     """G6: rank correlation of the steps that a question needs with its pass rate, in the worst benchmark."""
     rates = question_rates(base)
     rates["steps"] = rates["question_id"].map({name: steps.needed(program) for name, program in programs.items()})
-    told = {}
+    correlations = {}
     for benchmark, rows in rates.dropna().groupby("benchmark"):
         rho = scipy_stats.spearmanr(rows["steps"], rows["value"]).statistic
         half = 1.96 * np.sqrt((1 + rho**2 / 2) / max(len(rows) - 3, 1))  # Bonett and Wright 2000
-        told[benchmark] = rho, *np.tanh(np.arctanh(rho) + half * np.array([-1, 1]))
+        correlations[benchmark] = rho, *np.tanh(np.arctanh(rho) + half * np.array([-1, 1]))
     name = "rank correlation of steps needed with pass rate, the worst benchmark"
-    if not told:
+    if not correlations:
         return [_row("G6", name, None, at_most=wanted.levels)]
-    worst = max(told, key=lambda benchmark: told[benchmark][0])
-    return [_row("G6", f"{name}: {worst}", told[worst], at_most=wanted.levels)]
+    worst = max(correlations, key=lambda benchmark: correlations[benchmark][0])
+    return [_row("G6", f"{name}: {worst}", correlations[worst], at_most=wanted.levels)]
 
 
 def skill(samples: list[pd.DataFrame], wanted: Gate) -> list[list]:
     """G7: how often the long way is gone without SFT: the base at T 1 and at the evaluation's, and RL."""
     name = "the long way among samples of base and RL, the most of them (%)"
     known = [table["strategy"] for table in samples if table["strategy"].notna().any()]
-    told = max((_share(strategy == steps.LONG) for strategy in known), default=None)
-    return [_row("G7", name, told, at_most=wanted.skill)]
+    share = max((_share(strategy == steps.LONG) for strategy in known), default=None)
+    return [_row("G7", name, share, at_most=wanted.skill)]
 
 
 def skill_pays(
@@ -257,10 +257,10 @@ def skill_pays(
     changes = [_changed(row, known[row.question_id]) for row in sft.itertuples() if row.question_id in programs]
     better = pd.Series([change for change in changes if change is not None], dtype=float)
     half = 1.96 * better.sem()
-    told = (POINTS * better.mean(), POINTS * (better.mean() - half), POINTS * (better.mean() + half))
+    gain = (POINTS * better.mean(), POINTS * (better.mean() - half), POINTS * (better.mean() + half))
     return [
         _row("G8", "SFT minus base, the lesser of L4 and L5 (points)", min(gains, default=None), wanted.skill_gain),
-        _row("G8", "where the check changes the answer: right after minus right before (points)", told, 1e-9),
+        _row("G8", "where the check changes the answer: right after minus right before (points)", gain, 1e-9),
     ]
 
 
@@ -274,7 +274,10 @@ def _changed(row: Any, question: Mapping[str, Any]) -> float | None:
     if before is None or box is None:
         return None
     choices = list(question["choices"])
-    value = lambda said: choices["ABCDEFGHIJ".index(said)] if choices and said in "ABCDEFGHIJ"[: len(choices)] else said  # noqa: E731
+
+    def value(letter: str) -> str:
+        return choices["ABCDEFGHIJ".index(letter)] if choices and letter in "ABCDEFGHIJ"[: len(choices)] else letter
+
     if before == value(box[1].strip()):
         return None
     return row.correct - float(before == value(question["answer"]))
@@ -311,8 +314,8 @@ def rl_converged(validation: pd.DataFrame, questions: pd.DataFrame, wanted: Gate
     """G10: what the second half of RL's steps added, on validation."""
     at = {int(name.partition("-")[2]): name for name in dict.fromkeys(validation["checkpoint"])}
     half = [step for step in at if 2 * step <= max(at)]
-    told = _between(validation, questions, at[max(half)], at[max(at)]) if half else None
-    return [_row("G10", "doubling RL's steps, on validation (points)", told, at_most=wanted.converged)]
+    gain = _between(validation, questions, at[max(half)], at[max(at)]) if half else None
+    return [_row("G10", "doubling RL's steps, on validation (points)", gain, at_most=wanted.converged)]
 
 
 def as_in_the_paper(rl: pd.DataFrame, base: pd.DataFrame, levels: pd.DataFrame, wanted: Gate) -> list[list]:
@@ -335,15 +338,16 @@ def dilemma(sft: pd.DataFrame, rl: pd.DataFrame, levels: pd.DataFrame, wanted: G
         scipy_stats.t.sf(d / row["se"], row["df"]) if row["se"] > 0 else 1.0
         for d, row in zip(distance, rows, strict=True)
     ]
-    told = []
+    lines = []
     for (level, sign), row, corrected in zip(ends, rows, holm(p), strict=True):
         bound = {"at_most": -wanted.dilemma} if sign < 0 else {"at_least": wanted.dilemma}
-        told.append(_row("G12", f"SFT minus RL at {level} (points, Holm)", _span(row), **bound, shown=corrected < 0.05))
+        name = f"SFT minus RL at {level} (points, Holm)"
+        lines.append(_row("G12", name, _span(row), **bound, shown=corrected < 0.05))
     benchmarks = [name for name in set(sft["benchmark"]) if all((name, level) in cells.index for level, _ in ends)]
     both = sum(
         all(sign * cells.loc[(name, level), "estimate"] > wanted.dilemma for level, sign in ends) for name in benchmarks
     )
-    return [*told, _row("G12", "benchmarks with both", float(both), wanted.benchmarks)]
+    return [*lines, _row("G12", "benchmarks with both", float(both), wanted.benchmarks)]
 
 
 def something_to_win(sft: pd.DataFrame, rl: pd.DataFrame, wanted: Gate) -> list[list]:
@@ -354,8 +358,8 @@ def something_to_win(sft: pd.DataFrame, rl: pd.DataFrame, wanted: Gate) -> list[
     even = [[table[table["sample"] % 2 == half] for table in (sft, rl)] for half in (0, 1)]
     values = pd.concat([router(even[0], even[1]), router(even[1], even[0])])
     keys = ["benchmark", "problem", "question_id", "seed"]
-    told = crossed_mean(values.groupby(keys)["value"].mean().reset_index())
-    return [_row("G13", "oracle router minus the better parent (points)", told, wanted.router)]
+    estimate = crossed_mean(values.groupby(keys)["value"].mean().reset_index())
+    return [_row("G13", "oracle router minus the better parent (points)", estimate, wanted.router)]
 
 
 def router(chosen: list[pd.DataFrame], scored: list[pd.DataFrame]) -> pd.DataFrame:

@@ -23,9 +23,10 @@ def times_as_long(scores: pd.DataFrame, against: str = "base") -> pd.DataFrame:
     rates = dict(list(question_rates(scores, "tokens").groupby("arm", sort=False)))
     rows = []
     for arm in rates:
-        told = crossed_mean(log_ratio(paired(rates[arm], rates[against])))
-        ends = {name: float(np.exp(getattr(told, name))) for name in ("estimate", "low", "high")}
-        rows.append({"arm": arm, **ends, "questions": told.questions, "seeds": told.seeds, "source": told.source})
+        estimate = crossed_mean(log_ratio(paired(rates[arm], rates[against])))
+        ends = {name: float(np.exp(getattr(estimate, name))) for name in ("estimate", "low", "high")}
+        counts = {name: getattr(estimate, name) for name in ("questions", "seeds", "source")}
+        rows.append({"arm": arm, **ends, **counts})
     return pd.DataFrame(rows)
 
 
@@ -40,9 +41,9 @@ def gain_with_length(arm: pd.DataFrame, reference: pd.DataFrame) -> pd.DataFrame
     both = gains.merge(longer, on=["seed", "benchmark", "problem", "question_id"], suffixes=("", "_tokens"))
     grown = np.log(both["value_tokens"] / both["reference_tokens"])
     scaled = [(x - x.mean()) / x.std(ddof=0) for x in (both["value"], grown)]
-    told = crossed_mean(both.assign(value=scaled[0] * scaled[1]))
+    estimate = crossed_mean(both.assign(value=scaled[0] * scaled[1]))
     names = {"arm": arm["arm"].iloc[0], "against": reference["arm"].iloc[0], "measure": "correlation"}
-    return pd.DataFrame([names | {"benchmark": ALL, "level": ALL} | vars(told)])
+    return pd.DataFrame([names | {"benchmark": ALL, "level": ALL} | vars(estimate)])
 
 
 def truncation_share(scores: pd.DataFrame) -> pd.DataFrame:

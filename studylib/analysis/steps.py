@@ -37,9 +37,9 @@ def steps_right(scores: pd.DataFrame, questions: pd.DataFrame) -> pd.Series:
     questions: columns id and scene. An arm without any step, or whose questions have no program, has none.
     """
     known = programs(questions)
-    told = scores[scores["question_id"].isin(known)]
-    counts = [check_steps(known[q], text) for q, text in zip(told["question_id"], told["text"], strict=True)]
-    summed = pd.DataFrame(counts, index=told["arm"], columns=["right", "steps"]).groupby(level=0).sum()
+    answers = scores[scores["question_id"].isin(known)]
+    counts = [check_steps(known[q], text) for q, text in zip(answers["question_id"], answers["text"], strict=True)]
+    summed = pd.DataFrame(counts, index=answers["arm"], columns=["right", "steps"]).groupby(level=0).sum()
     return (POINTS * summed["right"] / summed["steps"]).reindex(scores["arm"].unique())
 
 
@@ -49,10 +49,10 @@ def ways(scores: pd.DataFrame, questions: pd.DataFrame) -> pd.DataFrame:
     questions: columns id and scene. Columns: arm, benchmark ("all" for their mean), way, those of stats.Estimate for
     the share in %, then right, the accuracy in % of the responses that go this way. Empty without programs.
     """
-    told = with_strategy(scores, programs(questions)).dropna(subset="strategy")
-    cells = pd.concat([told.assign(panel=told["benchmark"]), told.assign(panel=ALL)], ignore_index=True)
+    answers = with_strategy(scores, programs(questions)).dropna(subset="strategy")
+    cells = pd.concat([answers.assign(panel=answers["benchmark"]), answers.assign(panel=ALL)], ignore_index=True)
     tables = []
-    for way in sorted(told["strategy"].unique()):
+    for way in sorted(answers["strategy"].unique()):
         taken = cells["strategy"] == way
         rates = cells.assign(taken=POINTS * taken.astype(float))
         right = POINTS * cells[taken].groupby(["arm", "panel"])["correct"].mean()

@@ -73,12 +73,12 @@ def contrasts_for(claims: list[Claim], scores: pd.DataFrame, levels: pd.DataFram
     What other measures need comes from elsewhere, in the same columns: synergy.against_better and merge_contrasts,
     divergence.kl_contrasts, curves.log_contrasts, length.gain_with_length.
     """
-    asked = [claim for claim in claims if claim.measure in OF_SCORES and not claim.first]
+    needing = [claim for claim in claims if claim.measure in OF_SCORES and not claim.first]
     needed: dict[tuple[str, str, str], bool] = {}
-    for claim in asked:
+    for claim in needing:
         for key in ((claim.arm, other, claim.measure) for other in claim.against):
             needed[key] = needed.get(key, False) or RISE in claim.levels
-    if any(claim.measure == "words" for claim in asked):
+    if any(claim.measure == "words" for claim in needing):
         scores = scores.assign(words=style.reflection_words(scores["text"]))
     of = dict(list(scores.groupby("arm")))
     tables = [

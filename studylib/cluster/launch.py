@@ -44,10 +44,21 @@ def launch(work: Work, params: Params) -> None:
     A run that was cut off goes on from its last checkpoint.
     """
     facts = work.path.with_suffix(f".{FACTS}")
+    _check_visible(params)
     if not facts.exists():
         _run(command(work, params), work)
     work.facts |= json.loads(facts.read_text())
     facts.unlink()
+
+
+def _check_visible(params: Params) -> None:
+    """Raises StudyError where CUDA_VISIBLE_DEVICES leaves fewer GPUs than there are processes; "" leaves the CPU."""
+    named = [name for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name]
+    if named and len(named) < params.hardware.gpus:
+        raise StudyError(
+            f"CUDA_VISIBLE_DEVICES names {len(named)} of the {params.hardware.gpus} GPUs of hardware.gpus: name as "
+            f"many, or set hardware.gpus to {len(named)}."
+        )
 
 
 def command(work: Work, params: Params) -> list[str]:
@@ -72,7 +83,7 @@ def configuration(params: Params, stage: Stage) -> dict[str, Any]:
     hardware, sharded = params.hardware, params.launch.sharding == "fsdp2"
     alone = hardware.nodes * hardware.gpus == 1  # then DDP would only hold a second copy of the gradients
     section = stage.params["sft" if stage.kind == "sft" else "rl"]
-    found = {
+    settings = {
         "compute_environment": "LOCAL_MACHINE",
         "distributed_type": "FSDP" if sharded else "NO" if alone else "MULTI_GPU",
         "num_machines": hardware.nodes,
@@ -83,7 +94,7 @@ def configuration(params: Params, stage: Stage) -> dict[str, Any]:
         "same_network": True,
         "main_training_function": "main",
     }
-    return found | ({"fsdp_config": FSDP2} if sharded else {})
+    return settings | ({"fsdp_config": FSDP2} if sharded else {})
 
 
 def _launcher(params: Params) -> list[str]:
@@ -113,12 +124,13 @@ def _meeting(params: Params) -> list[str]:
     return ["--main_process_ip", names.stdout.split()[0], "--main_process_port", str(port)]
 
 
-def _run(asked: list[str], work: Work) -> None:
+def _run(arguments: list[str], work: Work) -> None:
     """Passes on what the main process says; the rest of the output is kept for the reason of a failure."""
     log = work.path.with_suffix(".log")
     environment = {"OMP_NUM_THREADS": "1", **os.environ}
+    work.report(f"all that it says: {log}")
     process = subprocess.Popen(
-        asked,
+        arguments,
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -145,6 +157,12 @@ def reason(output: str, label: str, log: Path) -> str:
     """One sentence of why the processes ended: their own error, which of them was killed, or what was raised first."""
     if own := named_error(output.splitlines()):
         return own
+    if re.search(r"CUDA out of memory|No available memory for the cache|desired GPU memory utilization", output):
+        return (
+            f"{label}: a GPU is out of memory. Lower micro_batch of its section, or launch.engine_memory (raise it "
+            "where the engine says that no memory is left for its cache), or take more GPUs, and see make plan; "
+            f"started again, training goes on from its last checkpoint. All that it said is in {log}."
+        )
     killed = re.search(r"failed \(exitcode: -(\d+)\) local_rank: (\d+)", output)
     if killed:
         name = signal.Signals(int(killed[1])).name

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import faulthandler
 import json
+import os
 import sys
 from collections.abc import Callable
 from datetime import timedelta
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from studylib.cluster.launch import FACTS, SAID
 from studylib.engine.models import mend_torchvision
 from studylib.errors import StudyError
 from studylib.params.load import Params
+from studylib.paths import runs_root
 from studylib.store import store
 from studylib.store.identity import Stage
 from studylib.store.machine import die_with_launcher
@@ -62,22 +65,39 @@ def ended_together(run: Callable[[Any, Path], None]) -> Callable[[Any, Path], No
 
 def arguments(params: Params, stage: Stage) -> dict[str, Any]:
     """What the trainer gets beside the study's own settings: checkpointing of layers, the engine of the rollouts."""
-    asked: dict[str, Any] = {
+    settings: dict[str, Any] = {
         "gradient_checkpointing": params.launch.gradient_checkpointing,
         "gradient_checkpointing_kwargs": {"use_reentrant": False},
     }
+    if params.launch.report_to != "none":
+        settings |= tracking(params, stage)
     if params.launch.sharding == "fsdp2":
         # Else accelerate keeps the gradients of all but the last micro-batch whole, in bfloat16, on every GPU.
-        asked["accelerator_config"] = {"gradient_accumulation_kwargs": {"sync_each_batch": True}}
+        settings["accelerator_config"] = {"gradient_accumulation_kwargs": {"sync_each_batch": True}}
     if stage.kind != "sft":
         # Of the reference: "auto" would spread it over all GPUs, and never trained it needs no float32.
         dtype = stage.params["rl"]["dtype"]
-        asked["model_init_kwargs"] = {"device_map": None, "dtype": dtype}
+        settings["model_init_kwargs"] = {"device_map": None, "dtype": dtype}
     if stage.kind == "sft" or params.launch.rollouts == "decoded":
-        return {"launched": asked}
+        return {"launched": settings}
     from studylib.train.rollouts_vllm import engine_arguments, engine_rollouts
 
-    return {"launched": asked | engine_arguments(params, stage), "rollouts": engine_rollouts}
+    return {"launched": settings | engine_arguments(params, stage), "rollouts": engine_rollouts}
+
+
+def tracking(params: Params, stage: Stage) -> dict[str, str]:
+    """Trainer arguments for the tracker of `launch.report_to`; TensorBoard's files go to runs/SCALE/tensorboard.
+
+    Raises StudyError where it is not installed.
+    """
+    tracker = params.launch.report_to
+    if find_spec(tracker) is None:
+        raise StudyError(f"launch.report_to is {tracker!r}, which is not installed: pip install {tracker}.")
+    project = f"synergy-{params.scale}"
+    os.environ.setdefault("WANDB_PROJECT", project)  # the only way in which transformers hears of it
+    # Else it writes where the checkpoints to resume from are, and these are removed at the end.
+    os.environ.setdefault("TENSORBOARD_LOGGING_DIR", str(runs_root(params.scale) / "tensorboard" / stage.label))
+    return {"report_to": tracker, "run_name": stage.label, "project": project}
 
 
 def check(facts: dict[str, Any], params: Params) -> None:

@@ -165,15 +165,16 @@ def _row(raw: Any, spec: HubSet, schema: Schema, level: str, folders: list[Path]
     return row
 
 
-def _local(spec: HubSet) -> Path:
+def local(spec: HubSet) -> Path:
+    """Where a dataset is, if its name is a path."""
     return ROOT / Path(os.path.expandvars(spec.name)).expanduser()
 
 
 def identity(spec: HubSet | None) -> dict[str, Any] | None:
     """What a dataset is to the stages that read it: of a local one its files, wherever they lie."""
-    if spec is None or not _local(spec).exists():
+    if spec is None or not local(spec).exists():
         return spec and spec.model_dump()
-    return spec.model_dump(exclude={"name", "revision"}) | {"content": _content(_local(spec))}
+    return spec.model_dump(exclude={"name", "revision"}) | {"content": _content(local(spec))}
 
 
 def _content(place: Path) -> str:
@@ -195,8 +196,7 @@ def _content(place: Path) -> str:
 
 def _folder(spec: HubSet, where: str) -> Path:
     """The dataset's files: a folder or file by path, else a snapshot of the pinned commit of the hub."""
-    local = _local(spec)
-    return local if local.exists() else snapshot(spec.name, spec.revision, "dataset", where, "name")
+    return local(spec) if local(spec).exists() else snapshot(spec.name, spec.revision, "dataset", where, "name")
 
 
 def _files(root: Path, spec: HubSet, where: str) -> list[Path]:
@@ -209,11 +209,11 @@ def _files(root: Path, spec: HubSet, where: str) -> list[Path]:
         named = [file for file in there if re.match(rf"{re.escape(spec.split)}(?![A-Za-z])", file.stem)]
         if named:
             return named
-    found = next(filter(None, by_kind), [])
-    if len(found) != 1:
-        there = ", ".join(str(file.relative_to(root)) for file in found[:12]) or "no parquet, jsonl or json file"
+    files = next(filter(None, by_kind), [])
+    if len(files) != 1:
+        there = ", ".join(str(file.relative_to(root)) for file in files[:12]) or "no parquet, jsonl or json file"
         raise StudyError(f"{where}: {spec.name} has no file of the split {spec.split!r}; there is {there}.")
-    return found
+    return files
 
 
 def _hidden(file: Path, root: Path) -> bool:
@@ -248,33 +248,41 @@ def _raw_rows(file: Path, columns: list[str] | None = None) -> Iterator[dict[str
             yield StudyError(f"it is not JSON ({error})")
 
 
+def layout(spec: HubSet, schema: Schema, where: str) -> tuple[list[str], str]:
+    """The columns of a dataset's first row, and the one with published levels ("" for none). Raises as read_rows."""
+    root = _folder(spec, where)
+    files = _files(root, spec, where)
+    level = _check_columns(spec, schema, where, files, leveled=where.startswith("data.benchmarks."))
+    return list(next((raw for file in files for raw in _raw_rows(file) if isinstance(raw, dict)), {})), level
+
+
 def _check_columns(spec: HubSet, schema: Schema, where: str, files: list[Path], leveled: bool) -> str:
     """The column with the published levels, "" for none. Raises StudyError for a column that is missing."""
     first = next((raw for file in files for raw in _raw_rows(file) if isinstance(raw, dict)), None)
     if first is None:
         return ""
-    found = list(first)
+    columns = list(first)
     try:
-        there = {*found, *from_chat(first)} | {ours for ours, theirs in spec.columns.items() if theirs in found}
+        there = {*columns, *from_chat(first)} | {ours for ours, theirs in spec.columns.items() if theirs in columns}
     except StudyError:
-        there = set(found)
+        there = set(columns)
     missing = [name for name in schema.columns if name not in there]
     if schema.pictures and not there & set(schema.pictures):
         missing.append(" or ".join(schema.pictures))
     if missing:
         ours = missing[0].split(" or ")[0]
         raise StudyError(
-            f"{where}: {spec.name} has no column {missing[0]}; it has {', '.join(found)}. If one of these is it, "
+            f"{where}: {spec.name} has no column {missing[0]}; it has {', '.join(columns)}. If one of these is it, "
             f"say so in params: {where}.columns: {{{ours}: ...}}."
         )
     if not leveled or spec.level_column == "":
         return ""
     if spec.level_column is None:
-        candidates = [name for name in found if "difficulty" in name.lower()]
+        candidates = [name for name in columns if "difficulty" in name.lower()]
         return next((name for name in candidates if _holds_levels(name, files)), "")
-    if spec.level_column not in found:
+    if spec.level_column not in columns:
         raise StudyError(
-            f"{where}.level_column is {spec.level_column!r}, which is no column. The columns are {', '.join(found)}. "
+            f"{where}.level_column is {spec.level_column!r}, which is no column. The columns are {', '.join(columns)}. "
             'Name the one with the published levels in params, or set it to "" to go without.'
         )
     return spec.level_column

@@ -53,10 +53,10 @@ def from_chat(row: Mapping[str, Any]) -> dict[str, Any]:
             by_role.setdefault(_ROLES.get(role), []).append(_content(content))
     except (ValueError, TypeError, AttributeError) as error:
         raise StudyError(f"its {key} are no list of turns ({error})") from None
-    asked, answered = by_role.get("user", []), by_role.get("assistant", [])
-    if len(asked) != 1 or len(answered) > 1:
-        raise StudyError(f"its {key} are {len(asked)} questions and {len(answered)} answers, and not one of each")
-    (question, pictures), columns = asked[0], {}
+    questions, answered = by_role.get("user", []), by_role.get("assistant", [])
+    if len(questions) != 1 or len(answered) > 1:
+        raise StudyError(f"its {key} are {len(questions)} questions and {len(answered)} answers, and not one of each")
+    (question, pictures), columns = questions[0], {}
     if answered:
         thought = _THOUGHT.match(answered[0][0])
         thinking, attempt = thought.groups() if thought else ("", answered[0][0])

@@ -157,8 +157,8 @@ def reader(read: Callable[[Row], dict[str, Any]]) -> Callable[[Row], dict[str, A
 def mathvision(row: Row) -> dict[str, Any]:
     """Its pictures are one: what the text calls <image2> is a part of it."""
     text = picture_names(row["question"], 1) or VISION_ONLY
-    found = answered(text, listed(row["options"]), row["answer"])
-    return {"id": row["id"], "solution": row.get("solution") or "", **found}
+    fields = answered(text, listed(row["options"]), row["answer"])
+    return {"id": row["id"], "solution": row.get("solution") or "", **fields}
 
 
 @reader
@@ -182,15 +182,15 @@ def mathvista(row: Row) -> dict[str, Any]:
     multiple = row["question_type"] == "multi_choice"
     unit = row["unit"] or None
     stem = f"{row['question'].strip()} (Unit: {unit})" if unit else row["question"].strip()
-    found = chosen(row["answer"], options, by_text=True) if multiple else free(one(row["answer"]))
+    fields = chosen(row["answer"], options, by_text=True) if multiple else free(one(row["answer"]))
     if not multiple and row["answer_type"] in ("integer", "float"):
-        found["answer_type"] = row["answer_type"]
+        fields["answer_type"] = row["answer_type"]
     return {
         "id": row["pid"],
         "question": written(stem, options),
         "unit": unit,
         "precision": row["precision"],
-        **found,
+        **fields,
     }
 
 
@@ -203,15 +203,15 @@ def mmmu(row: Row) -> dict[str, Any]:
     if row["question_type"] == "multiple-choice":
         return {"id": row["id"], "question": written(stem, options), **chosen(row["answer"], options)}
     forms = accepted(row["answer"])
-    found = {"question": stem, **free(*forms)} if len(forms) > 1 else answered(stem, [], forms[0])
-    return {"id": row["id"], **found}
+    fields = {"question": stem, **free(*forms)} if len(forms) > 1 else answered(stem, [], forms[0])
+    return {"id": row["id"], **fields}
 
 
 @reader
 def mmstar(row: Row) -> dict[str, Any]:
     stem, options = split_choices(row["question"])
-    found = chosen(row["answer"], options)
-    return {"id": row["index"], "question": written(picture_names(stem, 1), options), **found}
+    fields = chosen(row["answer"], options)
+    return {"id": row["index"], "question": written(picture_names(stem, 1), options), **fields}
 
 
 @reader
@@ -219,10 +219,10 @@ def query(row: Row) -> dict[str, Any]:
     """A training query: an answer that is one of the choices is its letter, anything else is a free answer."""
     answer = row["answer"]
     boxed = _BOX.findall(answer) if isinstance(answer, str) else []
-    found = answered(
+    fields = answered(
         without_places(row["question"]), listed(row.get("options")), boxed[0] if len(boxed) == 1 else answer
     )
-    return {"id": row.get("id"), **found}
+    return {"id": row.get("id"), **fields}
 
 
 def without_places(text: str) -> str:

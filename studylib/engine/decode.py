@@ -25,7 +25,7 @@ ATTENTION = "study_decoding"
 
 @dataclass
 class Answer:
-    """What was said, the end token included, and its log-probabilities; `done` once it is complete."""
+    """The answer, its end token included, and its log-probabilities; `done` once it is complete."""
 
     ids: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
@@ -86,7 +86,7 @@ class Batch:
         self.answers: list[Answer] = []
         longest = sampling.max_new_tokens
         self.noise = torch.zeros(slots, longest)
-        self.said = torch.zeros(slots, longest + 1, dtype=torch.long)  # begins with the prompt's last token
+        self.tokens = torch.zeros(slots, longest + 1, dtype=torch.long)  # begins with the prompt's last token
         self.logprobs = torch.zeros(slots, longest)
         self.count = torch.zeros(slots, dtype=torch.long)
         self.position = torch.zeros(slots, dtype=torch.long)
@@ -109,7 +109,7 @@ class Batch:
         self.memory.begin(row, prompt.memory, self.sampling.max_new_tokens)
         self.answers[row] = answer
         self.noise[row] = noise
-        self.said[row, 0] = prompt.last
+        self.tokens[row, 0] = prompt.last
         self.count[row] = 0
         self.position[row] = prompt.position
 
@@ -119,7 +119,7 @@ class Batch:
         last = self.memory.rows
         self.answers[row] = self.answers[last]
         self.answers.pop()
-        for state in (self.noise, self.said, self.logprobs, self.count, self.position):
+        for state in (self.noise, self.tokens, self.logprobs, self.count, self.position):
             state[row] = state[last]
 
     def _step(self) -> list[int]:
@@ -127,7 +127,7 @@ class Batch:
         rows = self.memory.rows
         count = self.count[:rows, None]
         token, logprob = draw(self._logits(), self.noise[:rows].gather(1, count)[:, 0], self.sampling)
-        self.said[:rows].scatter_(1, count + 1, token[:, None])
+        self.tokens[:rows].scatter_(1, count + 1, token[:, None])
         self.logprobs[:rows].scatter_(1, count, logprob[:, None])
         self.count[:rows] += 1
         finished = torch.isin(token, self.ends) | (self.count[:rows] >= self.sampling.max_new_tokens)
@@ -135,7 +135,7 @@ class Batch:
 
     def _logits(self) -> torch.Tensor:
         rows = self.memory.rows
-        hidden = self.text.embed_tokens(self.said[:rows].gather(1, self.count[:rows, None]))
+        hidden = self.text.embed_tokens(self.tokens[:rows].gather(1, self.count[:rows, None]))
         position = self.position[:rows]
         rope = self.cos[position][:, None], self.sin[position][:, None]
         self.memory.grow()
@@ -146,7 +146,7 @@ class Batch:
 
     def _record(self, row: int) -> None:
         answer, count = self.answers[row], int(self.count[row])
-        answer.ids = self.said[row, 1 : count + 1].tolist()
+        answer.ids = self.tokens[row, 1 : count + 1].tolist()
         answer.logprobs = self.logprobs[row, :count].tolist()
         answer.stopped = answer.ids[-1] in self.ends
         answer.done = True
@@ -202,7 +202,7 @@ def decode_all(model, tasks: Iterator[Task], slots: int, sampling: Sampling, sup
 class Decoded:
     """Completions, `samples` a prompt, padded on the right.
 
-    `ids` and `mask` (rows, length), mask 1 on what was said, the end token included; `logprobs` (rows,
+    `ids` and `mask` (rows, length), mask 1 on the answers, their end tokens included; `logprobs` (rows,
     length) under the distribution drawn from; `stopped` (rows,) False where max_new_tokens cut the answer.
     """
 

@@ -93,21 +93,21 @@ def _vllm(model_path, rows, *settings):
 def as_finished(
     model_path: str | Path,
     rows: Sequence[Mapping[str, Any]],
-    asked: Sequence[int],
+    places: Sequence[int],
     instruct: bool,
     samples: int,
     sampling: Sampling,
     seed: int,
     batch_size: int,
 ) -> Iterator[tuple[int, list[Completion]]]:
-    """By vLLM: yields (index, completions) of the rows at the places `asked`, in the order in which they are finished.
+    """By vLLM: yields (index, completions) of the rows at these `places`, in the order in which they are finished.
 
     The parameters are those of `generate`, and so are the errors.
     """
     from studylib.engine.vllm import answers_as_finished
 
     processor = load_processor(model_path)
-    for index, group in answers_as_finished(model_path, rows, asked, instruct, samples, sampling, seed, batch_size):
+    for index, group in answers_as_finished(model_path, rows, places, instruct, samples, sampling, seed, batch_size):
         yield index, [_completion(processor, ids, reason == "stop") for ids, reason in group]
 
 

@@ -117,7 +117,7 @@ def never_sampled(processor) -> list[int]:
 
 def base_name(params: Params) -> Path | str:
     """What the base model is called: a folder of the project where there is one, else its name on the hub."""
-    return _local(params.model) if _local(params.model).is_dir() else params.model.path
+    return local_model(params.model) if local_model(params.model).is_dir() else params.model.path
 
 
 def base_path(params: Params) -> Path:
@@ -130,7 +130,7 @@ def model_folder(model: Model, where: str) -> Path:
 
     where: the key of the params that errors name. Raises StudyError where the revision can move, or it cannot be had.
     """
-    local = _local(model)
+    local = local_model(model)
     folder = local if local.is_dir() else snapshot(model.path, model.revision, "model", where, "path")
     return _capped(folder, model.max_pixels)
 
@@ -164,5 +164,6 @@ def _capped(folder: Path, max_pixels: int) -> Path:
     return made
 
 
-def _local(model: Model) -> Path:
+def local_model(model: Model) -> Path:
+    """Where a model is, if its path is one of the project."""
     return ROOT / Path(os.path.expandvars(model.path)).expanduser()

@@ -97,8 +97,8 @@ def picture_grids(processor, sizes: Sequence[tuple[int, int]]):
     images = processor.image_processor
     bounds = {"min_pixels": images.size["shortest_edge"], "max_pixels": images.size["longest_edge"]}
     cut = [smart_resize(*size, factor=images.patch_size * images.merge_size, **bounds) for size in sizes]
-    found = [[1, height // images.patch_size, width // images.patch_size] for height, width in cut]
-    return torch.tensor(found, dtype=torch.long).reshape(-1, 3)
+    grids = [[1, height // images.patch_size, width // images.patch_size] for height, width in cut]
+    return torch.tensor(grids, dtype=torch.long).reshape(-1, 3)
 
 
 def prompt_hash(processor, row: Mapping[str, Any], instruct: bool) -> str:

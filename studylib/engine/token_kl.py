@@ -40,18 +40,18 @@ def token_kl(
     order = sorted(range(len(rows)), key=lambda i: len(completions[i]))
     gpus = visible_gpus()
     shares = [share for place in range(len(gpus)) if (share := order[place :: len(gpus)])]
-    asked = [(model_path, reference_path, rows, completions, share, batch_size) for share in shares]
+    tasks = [(model_path, reference_path, rows, completions, share, batch_size) for share in shares]
     if gpus == [None]:
-        tables = [_scored(*asked[0])]
+        tables = [_scored(*tasks[0])]
     else:  # fresh interpreters, whose memory on the GPU goes with them
         with ProcessPoolExecutor(len(shares), mp_context=multiprocessing.get_context("spawn")) as children:
-            tables = list(children.map(_on_gpu, gpus[: len(shares)], *zip(*asked, strict=True)))
+            tables = list(children.map(_on_gpu, gpus[: len(shares)], *zip(*tasks, strict=True)))
     return pd.concat(tables).sort_values(["response", "position"], ignore_index=True)
 
 
-def _on_gpu(gpu: str, *asked) -> pd.DataFrame:
+def _on_gpu(gpu: str, *task) -> pd.DataFrame:
     os.environ["CUDA_VISIBLE_DEVICES"] = gpu
-    return _scored(*asked)
+    return _scored(*task)
 
 
 def _scored(model_path, reference_path, rows, completions, share: Sequence[int], batch_size: int) -> pd.DataFrame:

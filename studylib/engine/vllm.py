@@ -18,9 +18,16 @@ Answers = list[tuple[list[int], str]]  # token ids and "stop" or "length", a sam
 
 
 def answers_as_finished(
-    model_path, rows, asked: Sequence[int], instruct: bool, samples: int, sampling: Sampling, seed: int, batch_size: int
+    model_path,
+    rows,
+    places: Sequence[int],
+    instruct: bool,
+    samples: int,
+    sampling: Sampling,
+    seed: int,
+    batch_size: int,
 ) -> Iterator[tuple[int, Answers]]:
-    """Yields (index, `samples` answers) of the rows at the places `asked`, in the order in which they are finished.
+    """Yields (index, `samples` answers) of the rows at these `places`, in the order in which they are finished.
 
     An engine takes the next question as soon as it has room: a long answer keeps no other GPU waiting until no
     question is left. Raises StudyError where vLLM is not installed, read a prompt otherwise than the processor does,
@@ -32,9 +39,9 @@ def answers_as_finished(
     # Fresh interpreters, since vLLM reads its settings when imported and torch's threads do not survive a fork.
     spawn = multiprocessing.get_context("spawn")
     todo, done = spawn.Queue(), spawn.Queue()
-    for index in [*asked, *[None] * len(gpus)]:
+    for index in [*places, *[None] * len(gpus)]:
         todo.put(index)
-    room = min(-(-2 * batch_size // samples), -(-len(asked) // len(gpus)))  # no engine takes what another could
+    room = min(-(-2 * batch_size // samples), -(-len(places) // len(gpus)))  # no engine takes what another could
     work = (str(model_path), rows, instruct, samples, sampling, batch_size, room)
     engines = [
         spawn.Process(target=run_engine, args=(*work, seed + 10_000 * place, gpu, todo, done))
@@ -43,7 +50,7 @@ def answers_as_finished(
     for engine in engines:
         engine.start()
     try:
-        for _ in asked:
+        for _ in places:
             index, answers = _next(done, engines)
             if index is None:
                 raise StudyError(answers)

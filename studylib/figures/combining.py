@@ -45,7 +45,7 @@ PREFIX_PANELS = {
 }
 
 
-def losses_by_step(shares: pd.DataFrame, stamp: str, window: int = 5) -> go.Figure:
+def losses_by_step(shares: pd.DataFrame, window: int = 5) -> go.Figure:
     """Which share of the questions got which loss, by step: a panel an arm, running means of `window` steps.
 
     shares: curves.loss_shares. Hatching says the same as the colours.
@@ -70,10 +70,10 @@ def losses_by_step(shares: pd.DataFrame, stamp: str, window: int = 5) -> go.Figu
     fig.update_xaxes(title_text="step", title_standoff=2)
     fig.update_yaxes(range=[0, 100])
     fig.update_yaxes(title_text="questions (%)", col=1)
-    return dress(fig, "Which loss the questions of a step got", stamp, 320, True)
+    return dress(fig, "Which loss the questions of a step got", 320, True)
 
 
-def prefixes(schedule: pd.DataFrame, log: pd.DataFrame, stamp: str) -> go.Figure:
+def prefixes(schedule: pd.DataFrame, log: pd.DataFrame) -> go.Figure:
     """The schedule of the prefixes as planned (line) and as logged (dots), and what came of it.
 
     schedule: columns step, prefix_share. log: of one arm; where no question ever had a prefix it tells no length.
@@ -103,4 +103,4 @@ def prefixes(schedule: pd.DataFrame, log: pd.DataFrame, stamp: str) -> go.Figure
         fig.add_trace(logged, row=1, col=place)
     fig.update_xaxes(title_text="step", title_standoff=2, range=[0, len(schedule) + 1])
     fig.update_yaxes(rangemode="tozero")
-    return dress(fig, "Prefixes that shrink to nothing", stamp, 300, True)
+    return dress(fig, "Prefixes that shrink to nothing", 300, True)

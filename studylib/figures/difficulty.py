@@ -41,7 +41,7 @@ def panel_order(panels: pd.Series) -> list[str]:
     return in_paper_order(set(panels) - set(wider)) + wider
 
 
-def gain_by_level(gains: pd.DataFrame, stamp: str, published: pd.DataFrame | None = None) -> go.Figure:
+def gain_by_level(gains: pd.DataFrame, published: pd.DataFrame | None = None) -> go.Figure:
     """Gain over the base by difficulty level, a panel a benchmark (Figure 1).
 
     gains: difficulty.gains (points). Drawn are the fair gains (against "B") and the base's own regression
@@ -68,10 +68,10 @@ def gain_by_level(gains: pd.DataFrame, stamp: str, published: pd.DataFrame | Non
     fig.update_xaxes(tickvals=list(range(len(LEVELS))), ticktext=list(LEVELS), range=[-0.4, len(LEVELS) - 0.6])
     fig.update_yaxes(title_text="gain (points)", title_standoff=4, col=1)
     height = 215 * -(-len(panels) // columns) + 24 * (len(arms) + (0 if published is None else 2)) + 40
-    return dress(fig, "Gain over the base by difficulty level", stamp, height, True)
+    return dress(fig, "Gain over the base by difficulty level", height, True)
 
 
-def paper_gains(published: pd.DataFrame, stamp: str) -> go.Figure:
+def paper_gains(published: pd.DataFrame) -> go.Figure:
     """Figure 1 as published: gain of each method by level, without intervals since the paper has none."""
     fig, places = panel_grid(list(dict.fromkeys(published["benchmark"])), shared_yaxes="all")
     for i, (panel, place) in enumerate(places.items()):
@@ -84,7 +84,7 @@ def paper_gains(published: pd.DataFrame, stamp: str) -> go.Figure:
     fig.add_hline(y=0, line={"color": FAINT, "width": 1}, layer="below")
     fig.update_xaxes(tickvals=list(range(len(LEVELS))), ticktext=list(LEVELS), range=[-0.4, len(LEVELS) - 0.6])
     fig.update_yaxes(title_text="gain (points)", title_standoff=4, col=1)
-    return dress(fig, "The paper's Figure 1 (digitised)", stamp, 780, True)
+    return dress(fig, "The paper's Figure 1 (digitised)", 780, True)
 
 
 def _at_levels(table: pd.DataFrame, panel: str) -> pd.DataFrame:
@@ -134,7 +134,7 @@ def _paper_line(cells: pd.DataFrame, arm: str, show: bool) -> go.Scatter:
     )
 
 
-def pass_at_k(table: pd.DataFrame, stamp: str, panel: str = ALL) -> go.Figure:
+def pass_at_k(table: pd.DataFrame, panel: str = ALL) -> go.Figure:
     """Is one of k samples right? By k on a log axis, a panel a level, of at most four arms.
 
     table: passk.pass_at_k; panel: a benchmark, a part, or all.
@@ -164,12 +164,10 @@ def pass_at_k(table: pd.DataFrame, stamp: str, panel: str = ALL) -> go.Figure:
     fig.update_xaxes(type="log", tickvals=ks, ticktext=[str(k) for k in ks])
     fig.update_xaxes(title_text="samples k", row=-(-len(levels) // COLUMNS))
     fig.update_yaxes(title_text="pass@k (%)", title_standoff=4, col=1)
-    return dress(
-        fig, f"pass@k by level, {panel_name(panel).lower() if panel in (*PARTS, ALL) else panel}", stamp, 690, True
-    )
+    return dress(fig, f"pass@k by level, {panel_name(panel).lower() if panel in (*PARTS, ALL) else panel}", 690, True)
 
 
-def pass_rates(levels: pd.DataFrame, stamp: str) -> go.Figure:
+def pass_rates(levels: pd.DataFrame) -> go.Figure:
     """Questions by how many of the base's samples are correct, a panel a benchmark, coloured by level."""
     panels = panel_order(levels["benchmark"])
     fig, places = panel_grid(panels)
@@ -191,7 +189,7 @@ def pass_rates(levels: pd.DataFrame, stamp: str) -> go.Figure:
     fig.update_xaxes(range=[-0.7, samples + 0.7], dtick=4, title_standoff=2)
     fig.update_xaxes(title_text=f"correct of {samples} samples", row=-(-len(panels) // COLUMNS))
     fig.update_yaxes(title_text="questions", title_standoff=4, col=1)
-    return dress(fig, "Pass rate of the base, set A", stamp, 210 * (-(-len(panels) // 2)) + 80, True)
+    return dress(fig, "Pass rate of the base, set A", 210 * (-(-len(panels) // 2)) + 80, True)
 
 
 def _bounds(level: str) -> str:
@@ -200,7 +198,7 @@ def _bounds(level: str) -> str:
     return f"{SIXTEENTHS[level]}-{upper} of 16"
 
 
-def level_sizes(levels: pd.DataFrame, stamp: str) -> go.Figure:
+def level_sizes(levels: pd.DataFrame) -> go.Figure:
     """Questions in each level of each benchmark, as stacked bars with their counts."""
     counts = level_counts(levels)
     panels = panel_order(levels["benchmark"])[::-1]
@@ -221,10 +219,10 @@ def level_sizes(levels: pd.DataFrame, stamp: str) -> go.Figure:
     fig.update_layout(barmode="stack", bargap=0.3)
     fig.update_xaxes(title_text="test questions")
     fig.update_legends(traceorder="normal")
-    return dress(fig, "Questions in each difficulty level", stamp, 60 * len(panels) + 120)
+    return dress(fig, "Questions in each difficulty level", 60 * len(panels) + 120)
 
 
-def accuracy_by_benchmark(accuracy: pd.DataFrame, stamp: str, target: tuple[float, float] | None = None) -> go.Figure:
+def accuracy_by_benchmark(accuracy: pd.DataFrame, target: tuple[float, float] | None = None) -> go.Figure:
     """Accuracy of each arm on each benchmark with its interval; target: a band in % to be shaded."""
     panels = panel_order(accuracy["benchmark"])
     arms = in_order(list(accuracy["arm"].unique()))
@@ -244,4 +242,4 @@ def accuracy_by_benchmark(accuracy: pd.DataFrame, stamp: str, target: tuple[floa
     names = ["All" if panel == ALL else panel.replace("Mini", "Mini<br>") for panel in panels]
     fig.update_xaxes(tickangle=0, tickvals=list(range(len(panels))), ticktext=names)
     fig.update_yaxes(title_text="accuracy (%)")
-    return dress(fig, "Accuracy by benchmark", stamp, 330 + 8 * len(arms))
+    return dress(fig, "Accuracy by benchmark", 330 + 8 * len(arms))

@@ -3,7 +3,6 @@
 import base64
 import io
 import json
-import os
 import shutil
 import warnings
 
@@ -12,7 +11,8 @@ import plotly.graph_objects as go
 from IPython.display import display
 from PIL import Image
 
-PNG_WIDTH = 720
+CONFIG = {"responsive": True, "displayModeBar": False}  # its buttons would cover the title
+PNG_WIDTH = 420  # so that a phone shows the text of the picture as large as it was drawn
 
 # Both would print this machine's paths into the notebook: progress shows without widgets, and kaleido's
 # options are those of its server.
@@ -20,20 +20,20 @@ warnings.filterwarnings("ignore", message="IProgress not found")
 warnings.filterwarnings("ignore", message="The kopts argument is ignored")
 
 
-def show(fig: go.Figure, div_id: str) -> None:
+def show(fig: go.Figure, div_id: str, picture: bool = True) -> None:
     """Emit plotly JSON, html that needs a plotly.js of the page's own, and a PNG where a Chrome is found.
 
-    Where the reference is only read again (STUDY_READ) no Chrome is started: the committed chapters hold the PNGs.
-
-    div_id: stable and unique in the notebook, so that a second run gives the same output.
+    picture: False where committed results are only read again, whose chapters hold the PNGs: then no Chrome is started.
+    div_id: stable and unique in the notebook, so that a second run gives the same output; on a page that has headings
+    with ids of their own, "figure-" stands before it.
     """
     bundle = {
-        "application/vnd.plotly.v1+json": json.loads(fig.to_json()),
-        "text/html": fig.to_html(full_html=False, include_plotlyjs=False, div_id=div_id),
+        "application/vnd.plotly.v1+json": {**json.loads(fig.to_json()), "config": CONFIG},
+        "text/html": fig.to_html(full_html=False, include_plotlyjs=False, div_id=f"figure-{div_id}", config=CONFIG),
     }
-    picture = None if os.environ.get("STUDY_READ") == "1" else png(fig, PNG_WIDTH)
-    if picture is not None:
-        bundle["image/png"] = base64.b64encode(picture).decode()
+    drawn = png(fig, PNG_WIDTH) if picture else None
+    if drawn is not None:
+        bundle["image/png"] = base64.b64encode(drawn).decode()
     display(bundle, raw=True)
 
 
@@ -43,7 +43,7 @@ def png(fig: go.Figure, width: int) -> bytes | None:
         return None
     try:
         kaleido.start_sync_server(silence_warnings=True)  # one Chrome for all figures of a notebook
-        picture = fig.to_image(format="png", width=width, height=fig.layout.height, scale=1)
+        picture = fig.to_image(format="png", width=width, height=fig.layout.height, scale=1.75)
     except Exception:  # a Chrome that does not start must not cost the reader the figure itself
         return None
     return _few_colours(picture)

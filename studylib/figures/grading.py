@@ -17,7 +17,7 @@ HABITS = {
 _COLOURS = ("#56b4e9", "#0072b2", "#d55e00", "#e69f00", "#009e73", "#cc79a7", "#999999")
 
 
-def agreement(table: pd.DataFrame, bar: float, stamp: str) -> go.Figure:
+def agreement(table: pd.DataFrame, bar: float) -> go.Figure:
     """Agreement in % of each cell with its interval (filled), and without plainly wrong verdicts (open).
 
     table: agreement.agreement by source and question_type. bar: the agreement asked for, as a share.
@@ -46,10 +46,10 @@ def agreement(table: pd.DataFrame, bar: float, stamp: str) -> go.Figure:
     )  # fmt: skip
     fig.update_yaxes(autorange="reversed", automargin=True)
     fig.update_xaxes(title="agreement, %")
-    return dress(fig, "Agreement with published verdicts", stamp, height=400)
+    return dress(fig, "Agreement with published verdicts", height=400)
 
 
-def habits(table: pd.DataFrame, stamp: str) -> go.Figure:
+def habits(table: pd.DataFrame) -> go.Figure:
     """Accuracy in % that each habit of grading reports for the same responses, a colour a source.
 
     table: columns source, habit, accuracy (a share).
@@ -63,4 +63,4 @@ def habits(table: pd.DataFrame, stamp: str) -> go.Figure:
         )  # fmt: skip
     fig.update_yaxes(autorange="reversed", automargin=True)
     fig.update_xaxes(title="accuracy, %", range=[-2, 102])
-    return dress(fig, "The same responses, other habits of grading", stamp, height=420)
+    return dress(fig, "The same responses, other habits of grading", height=420)

@@ -8,7 +8,7 @@ from studylib.figures.difficulty import panel_grid, panel_order
 from studylib.figures.palette import colour_of, dress, error_bars, in_order, log_ticks, marker_of, name_of
 
 
-def length_by_level(lengths: pd.DataFrame, stamp: str) -> go.Figure:
+def length_by_level(lengths: pd.DataFrame) -> go.Figure:
     """Mean response tokens by level on a log axis, a panel a benchmark. lengths: length.response_length."""
     panels = panel_order(lengths["benchmark"])
     fig, places = panel_grid(panels, shared_yaxes="all")
@@ -32,10 +32,10 @@ def length_by_level(lengths: pd.DataFrame, stamp: str) -> go.Figure:
     log_ticks(fig.update_yaxes)
     fig.update_yaxes(title_text="tokens (log)", title_standoff=4, col=1)
     rows = -(-len(panels) // 2)
-    return dress(fig, "Mean response length by level", stamp, 210 * rows + 70 + 10 * len(arms), True)
+    return dress(fig, "Mean response length by level", 210 * rows + 70 + 10 * len(arms), True)
 
 
-def gain_against_length(gains: pd.DataFrame, lengths: pd.DataFrame, stamp: str, base: str = "base") -> go.Figure:
+def gain_against_length(gains: pd.DataFrame, lengths: pd.DataFrame, base: str = "base") -> go.Figure:
     """Gain in accuracy against the ratio of mean response lengths to the base: a point an arm and benchmark.
 
     gains: difficulty.gains (points, against set B); lengths: length.response_length. Of both the rows over
@@ -65,10 +65,10 @@ def gain_against_length(gains: pd.DataFrame, lengths: pd.DataFrame, stamp: str, 
     fig.update_xaxes(title_text="length, times the base's (log)")
     log_ticks(fig.update_xaxes)
     fig.update_yaxes(title_text="gain in accuracy (points)")
-    return dress(fig, "Does length buy accuracy?", stamp, 380)
+    return dress(fig, "Does length buy accuracy?", 380)
 
 
-def accuracy_against_length(accuracy: pd.DataFrame, lengths: pd.DataFrame, stamp: str) -> go.Figure:
+def accuracy_against_length(accuracy: pd.DataFrame, lengths: pd.DataFrame) -> go.Figure:
     """Accuracy over all benchmarks against mean response tokens, both with intervals: a point an arm."""
     scores = accuracy[accuracy["benchmark"] == ALL].set_index("arm")
     tokens = lengths[(lengths["benchmark"] == ALL) & (lengths["level"] == ALL)].set_index("arm")
@@ -86,4 +86,4 @@ def accuracy_against_length(accuracy: pd.DataFrame, lengths: pd.DataFrame, stamp
     fig.update_xaxes(title_text="mean response tokens (log)")
     log_ticks(fig.update_xaxes)
     fig.update_yaxes(title_text="accuracy over all (%)")
-    return dress(fig, "Accuracy against length", stamp, 380 + 6 * len(scores))
+    return dress(fig, "Accuracy against length", 380 + 6 * len(scores))

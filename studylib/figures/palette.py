@@ -4,6 +4,7 @@ Colours are Okabe and Ito's and Tol's muted set, told apart under the common col
 and dashes say the same thing a second time.
 """
 
+import textwrap
 import zlib
 
 import plotly.graph_objects as go
@@ -74,6 +75,8 @@ SPARE_COLOURS = ("#999933", "#aa4499", "#661100", "#6699cc", "#ddaa33")
 LEVEL_COLOURS = {"L1": "#c6dbef", "L2": "#9ecae1", "L3": "#6baed6", "L4": "#3182bd", "L5": "#08519c"}
 BENCHMARK_MARKERS = ("circle", "square", "diamond", "triangle-up", "cross", "star")
 INK, FAINT = "#333333", "#8a8a8a"
+TEXT, SMALL = 12, 11  # px; the least that can be read on a phone
+LINE = 46  # letters of a title that a phone has room for
 
 
 def name_of(arm: str) -> str:
@@ -114,14 +117,14 @@ def log_ticks(axes) -> None:
     axes(type="log", tickvals=values, ticktext=[f"{value:g}" for value in values])
 
 
-def dress(fig: go.Figure, title: str, stamp: str, height: int, panels: bool = False) -> go.Figure:
-    """Title, stamp, legend and margins. The width is left free: from a phone's 380 px to a page."""
+def dress(fig: go.Figure, title: str, height: int, panels: bool = False) -> go.Figure:
+    """Title, place of the stamp, legend and margins. The width is left free: from a phone's 380 px to a page."""
     fig.update_layout(
         template="simple_white",
         title={"text": title, "x": 0, "xref": "paper", "y": 1, "yref": "container", "yanchor": "top"},
         title_pad={"t": 10},
         title_font_size=14,
-        font={"size": 12, "color": INK},
+        font={"size": TEXT, "color": INK},
         height=height,
         margin={"l": 48, "r": 12, "t": 64 if panels else 46, "b": 36},
         legend={
@@ -130,15 +133,15 @@ def dress(fig: go.Figure, title: str, stamp: str, height: int, panels: bool = Fa
             "y": 0,
             "yref": "container",
             "yanchor": "bottom",
-            "font_size": 11,
+            "font_size": TEXT,
         },
         hoverlabel={"font_size": 12},
     )
     fig.update_annotations(font_size=12)
     for axes in (fig.update_xaxes, fig.update_yaxes):
-        axes(title_font_size=12, tickfont_size=11)
+        axes(title_font_size=TEXT, tickfont_size=TEXT)
     fig.add_annotation(
-        text=stamp,
+        text="",
         name="stamp",
         x=1,
         y=1,
@@ -148,6 +151,21 @@ def dress(fig: go.Figure, title: str, stamp: str, height: int, panels: bool = Fa
         yanchor="bottom",
         yshift=20 if panels else 3,
         showarrow=False,
-        font={"size": 9, "color": FAINT},
+        font={"size": SMALL, "color": FAINT},
     )
     return fig
+
+
+def titled(fig: go.Figure, finding: str) -> go.Figure:
+    """The figure with what it shows as its title, in lines that fit a phone; as it is without a finding."""
+    if not finding:
+        return fig
+    lines = textwrap.wrap(finding, LINE)
+    more = 18 * (len(lines) - 1)
+    room = {"margin_t": fig.layout.margin.t + more, "height": fig.layout.height + more}
+    return fig.update_layout(title_text="<br>".join(lines), **room)
+
+
+def stamped(fig: go.Figure, stamp: str) -> go.Figure:
+    """The figure, saying which scale, seed and plan its numbers come from, or which paper."""
+    return fig.update_annotations(text=stamp, selector={"name": "stamp"})

@@ -1,17 +1,16 @@
 """Questions as a reader meets them: picture, text, answer."""
 
-import base64
-import io
 import textwrap
 
 import plotly.graph_objects as go
 
+from studylib.figures.answers import data_uri
 from studylib.figures.palette import dress
 
 CAPTION_LINES = 5
 
 
-def sample_grid(rows: list[dict], stamp: str, columns: int = 2) -> go.Figure:
+def sample_grid(rows: list[dict], columns: int = 2) -> go.Figure:
     """Pictures of question rows with their text and answer below; rows: data.load_questions."""
     fig = go.Figure()
     lines = -(-len(rows) // columns)
@@ -19,7 +18,7 @@ def sample_grid(rows: list[dict], stamp: str, columns: int = 2) -> go.Figure:
         left, top = i % columns, -(i // columns) * 1.55
         if row["images"]:
             fig.add_layout_image(
-                source=_data_uri(row["images"][0]),
+                source=data_uri(row["images"][0]),
                 xref="x",
                 yref="y",
                 x=left + 0.5,
@@ -41,7 +40,7 @@ def sample_grid(rows: list[dict], stamp: str, columns: int = 2) -> go.Figure:
         )
     fig.update_xaxes(range=[0, columns], visible=False, fixedrange=True)
     fig.update_yaxes(range=[-lines * 1.55, 0], visible=False, fixedrange=True)
-    dress(fig, "Sample questions", stamp, 270 * lines + 60)
+    dress(fig, "Sample questions", 270 * lines + 60)
     fig.update_annotations(font_size=10, selector=lambda note: note.name != "stamp")
     return fig.update_layout(margin={"l": 4, "r": 4, "b": 4})
 
@@ -54,9 +53,3 @@ def _caption(row: dict) -> str:
         else [*text[: CAPTION_LINES - 1], text[CAPTION_LINES - 1] + " ..."]
     )
     return "<br>".join([f"<b>{row['benchmark']}</b>", *shown, f"answer: <b>{row['answer']}</b>"])
-
-
-def _data_uri(image) -> str:
-    buffer = io.BytesIO()
-    image.save(buffer, format="PNG", optimize=True)
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()

@@ -6,10 +6,10 @@ import plotly.graph_objects as go
 from studylib.figures.difficulty import panel_order
 from studylib.figures.palette import FAINT, colour_of, dress, in_order, name_of
 
-GAINED, LOST = "#0072b2", "#d55e00"
+GAINED, LOST = "#b8c400", "#d0006f"  # of no arm
 
 
-def reflection_words(counts: pd.DataFrame, stamp: str) -> go.Figure:
+def reflection_words(counts: pd.DataFrame) -> go.Figure:
     """Reflection words by arm. counts: style.word_counts; drawn per 1000 responses."""
     fig = go.Figure()
     for arm in in_order(list(counts["arm"].unique())):
@@ -24,10 +24,10 @@ def reflection_words(counts: pd.DataFrame, stamp: str) -> go.Figure:
         )
     fig.update_layout(barmode="group", bargap=0.2)
     fig.update_yaxes(title_text="per 1000 responses")
-    return dress(fig, "Reflection words", stamp, 360)
+    return dress(fig, "Reflection words", 360)
 
 
-def flows(table: pd.DataFrame, stamp: str, before: str, after: str) -> go.Figure:
+def flows(table: pd.DataFrame, before: str, after: str) -> go.Figure:
     """Share of questions that go wrong (to the left) and right (to the right) from one arm to another.
 
     table: style.flows. The black bars mark what two samples of the first arm would show by chance.
@@ -61,10 +61,10 @@ def flows(table: pd.DataFrame, stamp: str, before: str, after: str) -> go.Figure
     fig.update_layout(barmode="relative", bargap=0.35)
     fig.update_xaxes(title_text="share of questions (%)", labelalias={f"−{tick}": f"{tick}" for tick in range(101)})
     title = f"From {name_of(before)} to {name_of(after)}"
-    return dress(fig, title, stamp, 45 * len(panels) + 140)
+    return dress(fig, title, 45 * len(panels) + 140)
 
 
-def pivotal_tokens(tables: dict[str, pd.DataFrame], stamp: str, top: int = 12) -> go.Figure:
+def pivotal_tokens(tables: dict[str, pd.DataFrame], top: int = 12) -> go.Figure:
     """Tokens where an arm departs most from the base: mean KL with 95 % intervals over tokens.
 
     tables: divergence.pivotal_tokens by arm. The tokens are those of the first arm's table, largest on top.
@@ -85,4 +85,4 @@ def pivotal_tokens(tables: dict[str, pd.DataFrame], stamp: str, top: int = 12) -
     fig.update_layout(barmode="group", bargap=0.25)
     fig.update_xaxes(title_text="KL to the base (nats a token)")
     fig.update_legends(traceorder="reversed")
-    return dress(fig, "Pivotal tokens", stamp, 26 * len(tokens) + 130)
+    return dress(fig, "Pivotal tokens", 26 * len(tokens) + 130)

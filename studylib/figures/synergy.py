@@ -29,7 +29,7 @@ MERGES = {
 }
 
 
-def figure_1(gains: pd.DataFrame, published: pd.DataFrame, stamp: str, training: list[str]) -> go.Figure:
+def figure_1(gains: pd.DataFrame, published: pd.DataFrame, training: list[str]) -> go.Figure:
     """Gain of every method by level, a row of panels a benchmark: ours on the left, the paper's on the right.
 
     A column has one axis; the paper's has its own, since its gains are smaller.
@@ -64,7 +64,7 @@ def figure_1(gains: pd.DataFrame, published: pd.DataFrame, stamp: str, training:
             fig.add_trace(hollow, row=row, col=2)
     _level_axes(fig)
     fig.update_yaxes(title_text="gain (points)", title_standoff=4, col=1)
-    return dress(fig, "Figure 1: gain by level, an axis a column", stamp, 225 * len(rows) + 110, True)
+    return dress(fig, "Figure 1: gain by level, an axis a column", 225 * len(rows) + 110, True)
 
 
 def _line(cells: pd.DataFrame, arm: str, shift: float, show: bool, name: str | None = None) -> go.Scatter:
@@ -88,7 +88,6 @@ def _level_axes(fig: go.Figure) -> None:
 
 def against_parents(
     contrasts: pd.DataFrame,
-    stamp: str,
     verdicts: pd.DataFrame | None = None,
     published: pd.DataFrame | None = None,
 ) -> go.Figure:
@@ -121,14 +120,14 @@ def against_parents(
     fig.add_hline(y=-NON_INFERIORITY_MARGIN, line={"color": INK, "width": 1, "dash": "dash"})
     fig.update_yaxes(title_text="difference (points)", title_standoff=4, col=1)
     title = f"At least as good as the better parent? Dashed: −{NON_INFERIORITY_MARGIN:g} points"
-    return dress(fig, title, stamp, 230 * len(arms) + 130, True)
+    return dress(fig, title, 230 * len(arms) + 130, True)
 
 
 def _synergy_title(arm: str, panel: str, verdict: str | None) -> str:
     return f"{name_of(arm)}, {panel}" + (f":<br>{verdict}" if verdict else "")
 
 
-def merge_shares(scores: pd.DataFrame, stamp: str, sft: str = "sft_eureka", rl: str = "rl") -> go.Figure:
+def merge_shares(scores: pd.DataFrame, sft: str = "sft_eureka", rl: str = "rl") -> go.Figure:
     """Accuracy and mean response length against the SFT share, a line a merge method; the ends are the parents.
 
     scores: synergy.share_scores. The faint line joins the parents.
@@ -147,7 +146,7 @@ def merge_shares(scores: pd.DataFrame, stamp: str, sft: str = "sft_eureka", rl: 
         for arm, end in ends.groupby("arm", sort=False):
             fig.add_trace(_point(end, "share", arm).update(showlegend=col == 1), row=1, col=col)
     fig.update_xaxes(title_text="SFT share", tickvals=[0, 0.25, 0.5, 0.75, 1])
-    return dress(fig, "Merging: along the way from RL to SFT", stamp, 380, True)
+    return dress(fig, "Merging: along the way from RL to SFT", 380, True)
 
 
 def _merge_line(cells: pd.DataFrame, merge: str) -> go.Scatter:
@@ -176,7 +175,7 @@ def _point(cells: pd.DataFrame, x: str, arm: str) -> go.Scatter:
     )
 
 
-def accuracy_against_compute(accuracy: pd.DataFrame, curves: pd.DataFrame, stamp: str) -> go.Figure:
+def accuracy_against_compute(accuracy: pd.DataFrame, curves: pd.DataFrame) -> go.Figure:
     """Accuracy in % against the FLOPs of all that an arm needed: its checkpoints on validation, then the chosen's test.
 
     accuracy: arm, flops, estimate, low, high, where the base stands at 0; curves: the same on validation, a row a
@@ -200,4 +199,4 @@ def accuracy_against_compute(accuracy: pd.DataFrame, curves: pd.DataFrame, stamp
     most = max(accuracy["flops"].max(), curves["flops"].max())
     fig.update_xaxes(title_text="FLOPs, of all that it needs", range=[-0.05 * most, 1.05 * most], nticks=5)
     fig.update_xaxes(exponentformat="power")
-    return dress(fig, "Accuracy against compute", stamp, 420 + 6 * len(arms), True)
+    return dress(fig, "Accuracy against compute", 420 + 6 * len(arms), True)

@@ -12,20 +12,22 @@ from studylib.figures.palette import in_order, name_of
 MARKS = {"holds": "✔ holds", "fails": "✘ fails", "undecided": "? undecided"}
 
 
-def beside_paper(accuracy: pd.DataFrame, paper: pd.DataFrame, rows: dict[str, str | None], stamp: str) -> pd.DataFrame:
+def beside_paper(accuracy: pd.DataFrame, paper: pd.DataFrame, rows: dict[str, str | None]) -> pd.DataFrame:
     """Accuracy in %: our arm with half of its interval, and under it the paper's row.
 
     accuracy: difficulty.accuracy. paper: a published table whose first column names its rows. rows: our arm
     and the paper's row, None for an arm that the paper has not. The columns are our benchmarks, named with those
-    of the paper that they mirror or are; a benchmark that the paper has not is left out.
+    of the paper that they mirror or are; a benchmark that the paper has not is left out. Where there is the base with
+    the best prompt, which the paper has not, it has its row too.
     """
     label = paper.columns[0]
     lines, index = [], []
     cells = accuracy.set_index(["arm", "benchmark"])
     benchmarks = {b: paper_name(b) for b in in_paper_order(accuracy["benchmark"]) if paper_name(b) in paper}
+    rows = rows | {arm: None for arm in ("base_prompted",) if arm in set(accuracy["arm"])}
     for arm in in_order(list(rows)):
         lines += [[_interval(cells.loc[(arm, ours)]) for ours in (*benchmarks, ALL)]]
-        index += [(name_of(arm), stamp)]
+        index += [(name_of(arm), "ours")]
         if rows[arm]:
             theirs = paper[paper[label] == rows[arm]].iloc[0]
             lines += [[f"{theirs[name]:.1f}" for name in (*benchmarks.values(), "avg")]]
@@ -41,6 +43,32 @@ def _interval(cell: pd.Series) -> str:
 def plain(table: pd.DataFrame, decimals: int = 1) -> HTML:
     """A table as small HTML without styles or scripts."""
     return HTML(table.to_html(border=0, float_format=lambda x: f"{x:.{decimals}f}", na_rep="", justify="left"))
+
+
+def settings(columns: dict[str, dict]) -> HTML:
+    """Params side by side, one column per name, and whether all have the same; empty where one has no such key."""
+    shown = pd.DataFrame({name: {key: str(value) for key, value in part.items()} for name, part in columns.items()})
+    same = {"same for all": shown.nunique(axis=1, dropna=False) == 1} if len(columns) > 1 else {}
+    return plain(shown.fillna("").assign(**same))
+
+
+def whole(table: pd.DataFrame, *arms: str) -> pd.DataFrame:
+    """The rows over all benchmarks, those trained on and those held out; with arms, of these and of the base alone."""
+    rows = table[table["benchmark"].isin([*PARTS, ALL])]
+    return rows[rows["arm"].isin(["base", *arms])] if arms else rows
+
+
+def each(table: pd.DataFrame, *arms: str) -> pd.DataFrame:
+    """The rows of single benchmarks, of these arms and of the base alone."""
+    rows = table[~table["benchmark"].isin([*PARTS, ALL])]
+    return rows[rows["arm"].isin(["base", *arms])]
+
+
+def over_all(table: pd.DataFrame) -> HTML:
+    """The rows over all benchmarks and levels: estimate with its interval, of each arm, or of each against another."""
+    rows = table[(table["benchmark"] == ALL) & (table.get("level", ALL) == ALL)]
+    names = [name for name in ("arm", "against") if name in rows]
+    return plain(rows.set_index(names).rename(index=name_of)[["estimate", "low", "high", "questions", "source"]])
 
 
 def verdicts(table: pd.DataFrame) -> HTML:

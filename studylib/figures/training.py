@@ -19,7 +19,7 @@ RL_PANELS = {
 }
 
 
-def training_curves(log: pd.DataFrame, stamp: str, panels: dict[str, str], title: str, window: int = 5) -> go.Figure:
+def training_curves(log: pd.DataFrame, panels: dict[str, str], title: str, window: int = 5) -> go.Figure:
     """One panel a column of the log: the logged values thin, their running mean of `window` logs thick.
 
     log: columns arm, step, and those of the panels; a column that no arm logged has no panel.
@@ -39,7 +39,7 @@ def training_curves(log: pd.DataFrame, stamp: str, panels: dict[str, str], title
     fig.update_xaxes(title_standoff=2)
     fig.update_xaxes(title_text="step", row=rows)
     fig.update_yaxes(nticks=5, rangemode="nonnegative", exponentformat="none")
-    return dress(fig, title, stamp, 170 * rows + 110, True)
+    return dress(fig, title, 170 * rows + 110, True)
 
 
 def _raw_and_mean(values: pd.DataFrame, column: str, arm: str, window: int, show: bool) -> list[go.Scatter]:
@@ -52,18 +52,18 @@ def _raw_and_mean(values: pd.DataFrame, column: str, arm: str, window: int, show
     ]
 
 
-def rl_curves(log: pd.DataFrame, stamp: str) -> go.Figure:
+def rl_curves(log: pd.DataFrame) -> go.Figure:
     """Reward, length, entropy, KL, clipped and truncated shares and groups of equal reward, by step."""
-    return training_curves(log, stamp, RL_PANELS, "RL training")
+    return training_curves(log, RL_PANELS, "RL training")
 
 
-def sft_curves(log: pd.DataFrame, stamp: str) -> go.Figure:
+def sft_curves(log: pd.DataFrame) -> go.Figure:
     """Loss and token accuracy by step."""
     panels = {"loss": "loss (nats a token)", "token_accuracy": "token accuracy (share)"}
-    return training_curves(log, stamp, panels, "Long-CoT SFT", window=9)
+    return training_curves(log, panels, "Long-CoT SFT", window=9)
 
 
-def checkpoint_scores(scores: pd.DataFrame, stamp: str) -> go.Figure:
+def checkpoint_scores(scores: pd.DataFrame) -> go.Figure:
     """Validation accuracy of every checkpoint with its interval, the chosen one ringed.
 
     scores: checkpoints.checkpoint_scores.
@@ -87,4 +87,4 @@ def checkpoint_scores(scores: pd.DataFrame, stamp: str) -> go.Figure:
     unit = scores["unit"].iloc[0]
     fig.update_xaxes(title_text=f"{unit} of the checkpoint", tickvals=sorted(scores["number"].unique()))
     fig.update_yaxes(title_text="validation accuracy (%)")
-    return dress(fig, "Checkpoints, the chosen one ringed", stamp, 340)
+    return dress(fig, "Checkpoints, the chosen one ringed", 340)

@@ -1,25 +1,142 @@
 """Many tasks over worker processes that may die or hang: a lost worker costs the task it was at, never the run.
 
+A worker is a program of its own over pipes and not a process of multiprocessing:
+a spawned one runs the reader's own script once more, a forked one takes along the threads and the GPU of a training.
 A task has a second and a half of CPU time, so that a busy machine changes no outcome: after `SOFT` it ends with an
-exception; after `HARD` the kernel ends the process, since nothing else stops a long integer power. The pool's own
-timeout is on the clock, and only for what sleeps."""
+exception; after `HARD` the kernel ends the process, since nothing else stops a long integer power."""
 
 import atexit
+import json
 import logging
-import multiprocessing
+import os
+import queue
 import resource
 import signal
+import subprocess
+import sys
+import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import TimeoutError
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
-from pebble import ProcessExpired, ProcessPool
-
-SOFT, HARD, TASK_SECONDS = 1.4, 1.7, 20.0
-MEMORY = 3 << 30
+HERE = Path(__file__).parents[2]
+COMMAND = (sys.executable, "-P", "-c", "from studylib.grading.batch import main; main()")
+START_SECONDS, TASK_SECONDS = 120.0, 20.0
 CHUNK = 16
+SOFT, HARD = 1.4, 1.7
+MEMORY = 3 << 30
+
+
+class Worker:
+    """One child process that answers JSON lines, one a task, after a first line "ready"."""
+
+    def __init__(self, command: Sequence[str] = COMMAND, task_seconds: float = TASK_SECONDS):
+        self.command, self.task_seconds = command, task_seconds
+        self.process: subprocess.Popen[str] | None = None
+        self.lines: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self.lock = threading.Lock()
+
+    def ask(self, tasks: Sequence[Any]) -> list[Any]:
+        """The answers of `tasks` (JSON) in order; None for one at which the child died or was silent too
+        long."""
+        answers: list[Any] = []
+        with self.lock:
+            while len(answers) < len(tasks):
+                self._send(tasks[len(answers) :])
+                while len(answers) < len(tasks):
+                    line = self._line(self.task_seconds)
+                    answers.append(json.loads(line) if line else None)
+                    if not line:
+                        self.close()
+                        break
+        return answers
+
+    def close(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+
+    def _send(self, tasks: Sequence[Any]) -> None:
+        if self.process is None and not self._start() and not self._start():
+            raise RuntimeError(f"the grading worker did not start: {' '.join(self.command)}")
+        try:
+            self.process.stdin.write("".join(json.dumps(task) + "\n" for task in tasks))
+            self.process.stdin.flush()
+        except OSError:
+            pass  # the child died while reading: the empty line that follows says so
+
+    def _start(self) -> bool:
+        paths = os.pathsep.join(filter(None, [str(HERE), os.environ.get("PYTHONPATH")]))
+        self.process = subprocess.Popen(
+            self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": paths},
+        )  # fmt: skip
+        self.lines = queue.SimpleQueue()
+        threading.Thread(target=_pump, args=(self.process, self.lines), daemon=True).start()
+        if self._line(START_SECONDS):
+            return True
+        self.close()
+        return False
+
+    def _line(self, seconds: float) -> str:
+        try:
+            return self.lines.get(timeout=seconds)
+        except queue.Empty:
+            return ""
+
+
+def _pump(process: "subprocess.Popen[str]", lines: "queue.SimpleQueue[str]") -> None:
+    for line in process.stdout:
+        lines.put(line if line.endswith("\n") else "")
+    lines.put("")
+
+
+def run(
+    tasks: Iterable[Any], jobs: int, command: Sequence[str] = COMMAND, task_seconds: float = TASK_SECONDS
+) -> Iterator[Any]:
+    """Answers of `tasks` in their order, streamed, from `jobs` workers; None for a task whose worker was
+    lost."""
+    workers = [Worker(command, task_seconds) for _ in range(jobs)]
+    free: queue.SimpleQueue[Worker] = queue.SimpleQueue()
+    for worker in workers:
+        free.put(worker)
+
+    def chunk_of(tasks: list[Any]) -> list[Any]:
+        worker = free.get()
+        try:
+            return worker.ask(tasks)
+        finally:
+            free.put(worker)
+
+    waiting: deque[Future[list[Any]]] = deque()
+    source = iter(tasks)
+    pool = ThreadPoolExecutor(jobs)
+    try:
+        while chunk := list(islice(source, CHUNK)):
+            waiting.append(pool.submit(chunk_of, chunk))
+            if len(waiting) > 4 * jobs:
+                yield from waiting.popleft().result()
+        while waiting:
+            yield from waiting.popleft().result()
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+        for worker in workers:
+            worker.close()
+
+
+_own: list[Worker] = []
+
+
+def ask(task: Any) -> Any:
+    """One task to this process's own worker, which is started at the first need and ends with the process."""
+    if not _own:
+        _own.append(Worker())
+        atexit.register(_own[0].close)
+    return _own[0].ask([task])[0]
 
 
 class OutOfTime(BaseException):
@@ -48,61 +165,16 @@ def answer(task: dict[str, Any]) -> list[str | None]:
         signal.setitimer(signal.ITIMER_VIRTUAL, 0)
 
 
-def _prepare() -> None:
+def main() -> None:
+    """The worker: reads one JSON task a line, answers one JSON line each, and may be killed."""
     from studylib.grading.symbols import equal
 
     logging.disable(logging.WARNING)  # math-verify warns at each call that its own alarm is off
     equal("$\\frac{1}{2}$", "$0.5$")  # importing sympy takes a second: paid here, not by the first task
     signal.signal(signal.SIGPROF, _out_of_time)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # meant for the parent, whose end closes our stdin
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-
-
-def _pool(jobs: int) -> ProcessPool:
-    """Workers that share nothing with this process, which may hold threads and a GPU."""
-    return ProcessPool(jobs, initializer=_prepare, context=multiprocessing.get_context("spawn"))
-
-
-def _each(work: Callable[[Any], Any], tasks: list[Any]) -> list[Any]:
-    return [work(task) for task in tasks]
-
-
-def _result(pool: ProcessPool, work: Callable[[Any], Any], tasks: list[Any], seconds: float, future: Any) -> list[Any]:
-    """The answers of a chunk. Where its worker was lost, its tasks are tried one by one, and the culprit is None."""
-    try:
-        return future.result()
-    except (ProcessExpired, TimeoutError):
-        if len(tasks) == 1:
-            return [None]
-    alone = [pool.schedule(_each, args=[work, [task]], timeout=seconds) for task in tasks]
-    return [_result(pool, work, [task], seconds, one)[0] for task, one in zip(tasks, alone, strict=True)]
-
-
-def run(
-    tasks: Iterable[Any], jobs: int, work: Callable[[Any], Any] = answer, seconds: float = TASK_SECONDS
-) -> Iterator[Any]:
-    """What `work` makes of `tasks`, in their order, streamed, from `jobs` workers; None for a task whose worker was
-    lost, or silent for `seconds`."""
-    source, waiting, pool = iter(tasks), deque(), _pool(jobs)
-    try:
-        while (chunk := list(islice(source, CHUNK))) or waiting:
-            if chunk:
-                waiting.append((chunk, pool.schedule(_each, args=[work, chunk], timeout=seconds * len(chunk))))
-            if len(waiting) > 4 * jobs or not chunk:
-                yield from _result(pool, work, waiting[0][0], seconds, waiting[0][1])
-                waiting.popleft()
-    finally:
-        pool.stop()
-        pool.join()
-
-
-_own: list[ProcessPool] = []
-
-
-def ask(task: Any) -> Any:
-    """One task to this process's own worker, which is started at the first need and ends with the process."""
-    if not _own:
-        _own.append(_pool(1))
-        atexit.register(_own[0].stop)
-    return _result(
-        _own[0], answer, [task], TASK_SECONDS, _own[0].schedule(_each, args=[answer, [task]], timeout=TASK_SECONDS)
-    )[0]
+    out, sys.stdout = sys.stdout, sys.stderr
+    print("ready", file=out, flush=True)
+    for line in sys.stdin:
+        print(json.dumps(answer(json.loads(line))), file=out, flush=True)

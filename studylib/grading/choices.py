@@ -56,7 +56,7 @@ class Options:
 
     def __init__(self, choices: Sequence[str], answers: Sequence[str], answer_type: str | None):
         self.texts = [clean(str(choice)) for choice in choices]
-        self.exact = [re.sub(r"\s+", "", tidy(text)) for text in self.texts]
+        self.exact = ["".join(tidy(text).split()) for text in self.texts]
         self.normal = [normal(text) for text in self.texts]
         self.letters = [letter_of(i) for i in range(len(self.texts))]
         lettered = answer_type == "letter"
@@ -74,7 +74,7 @@ class Options:
 
     def _same(self, text: str) -> set[int]:
         """The options whose text is `text`: exactly, else up to case and punctuation if that leaves one text."""
-        exact = re.sub(r"\s+", "", tidy(text))
+        exact = "".join(tidy(text).split())
         same = {i for i, other in enumerate(self.exact) if other == exact}
         wanted = normal(text).replace(" ", "")
         loose = same or {i for i, other in enumerate(self.normal) if wanted and other.replace(" ", "") == wanted}

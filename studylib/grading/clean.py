@@ -2,8 +2,9 @@
 
 import re
 import unicodedata
+from functools import lru_cache
 
-MAX_TEXT = 200_000
+MAX_TEXT, MAX_KEPT = 200_000, 300
 
 _TYPOGRAPHY = {
     "\u2212": "-", "\u2010": "-", "\u2011": "-", "\u2013": "-", "\ufe63": "-",
@@ -43,8 +44,10 @@ def clean(text: str) -> str:
     as ASCII, a space where Chinese, Japanese or Korean script meets Latin, backslashes of LaTeX that an escape
     swallowed, and control, direction, zero-width and surrogate characters removed."""
     text = text[-MAX_TEXT:].replace("\r\n", "\n")
-    text = _EATEN.sub(lambda m: "\\" + _ESCAPES[m[0]], text)
-    if not _NOT_PLAIN.search(text):
+    plain = not _NOT_PLAIN.search(text)
+    if not plain or "\t" in text or "\neq" in text:
+        text = _EATEN.sub(lambda m: "\\" + _ESCAPES[m[0]], text)
+    if plain:
         return text
     text = _SCRIPT_EDGE.sub(" ", text)
     table = {ord(c): _plain(c) for c in set(_NOT_PLAIN.findall(text))}
@@ -108,11 +111,15 @@ def tidy(text: str) -> str:
     """An answer without its typography: no math delimiters, bold, spacing macros, needless braces or outer box;
     `\\text{cm}` as ` cm `, degrees as ` degrees`, `\\dfrac` as `\\frac`, Unicode mathematics as LaTeX.
     Idempotent; what it means is untouched."""
+    return _tidied(text) if len(text) > MAX_KEPT else _kept(text)
+
+
+def _tidied(text: str) -> str:
     text = latex(text.strip())
     if "\\" in text or "$" in text or "*" in text or "{" in text or "<" in text or not text.isascii():
         text = text.replace("\\$", "").replace("{,}", ",").replace("\\%", "%").replace(",\\!", ",")
         text = _SPACING.sub(" ", _DELIMITERS.sub("", text))
-        text = re.sub(r"\\[dtc]frac", r"\\frac", text)
+        text = text.replace("\\dfrac", "\\frac").replace("\\tfrac", "\\frac").replace("\\cfrac", "\\frac")
         for _ in range(3):
             text = _WRAPPERS.sub(r" \1 ", text)
         text = _NAMES.sub(lambda m: _NAMES_OF[m.lastindex - 1], text)
@@ -123,5 +130,9 @@ def tidy(text: str) -> str:
         text = re.sub(r"\\(?:boxed|fbox|framebox)\s*\{([^{}]*)\}", r"\1", text)
         text = re.sub(r"(?<=\d)\s*\^\s*(?:\{\s*\\prime\s*\}|\\prime(?![a-z]))", "'", text)
         text = text.replace("\\lt ", "<").replace("\\gt ", ">")
-    text = re.sub(r"(?<=\d)\s?(?:\.{3,}|\\[lc]?dots\b)", r"\\ldots", text)
-    return re.sub(r"\s+", " ", text).strip().rstrip(".,;:\\").strip()
+    if "..." in text or "dots" in text:
+        text = re.sub(r"(?<=\d)\s?(?:\.{3,}|\\[lc]?dots\b)", r"\\ldots", text)
+    return " ".join(text.split()).rstrip(".,;:\\").strip()
+
+
+_kept = lru_cache(maxsize=20_000)(_tidied)  # one answer is tidied some ten times on its way

@@ -3,6 +3,7 @@
 import json
 import re
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from studylib.grading.clean import clean, tidy
@@ -12,7 +13,7 @@ _BOX_TOKENS = re.compile(r"(\\(?:boxed|fbox|framebox)\s*(?:\[[^\]\n]{0,20}\]\s*)
 _BARE_BOX = re.compile(r"\\boxed(?:\s+(-?[\w.]+)|(-?\d))")
 _TAG = re.compile(r"<(answer|final_answer|ans)>(.*?)</\1>", re.I | re.S)
 _STATED = re.compile(
-    r"(?:(?:\b|(?<=[a-z]_))(?<!other )(?P<word>answers?|option|choice|solution|result|value)\b"
+    r"(?:(?<![a-zA-Z])(?<!other )(?P<word>answers?|option|choice|solution|result|value)\b"
     r"(?:[ \t]+(?:letter|choice|option|number))?"
     r"(?:[ \t]+(?:to|for|of|from|that|in|among|would)\b[^.\n:]{0,80}?)?"
     r"\**\s*(?:\bis(?: therefore| thus| then)?\b|\bare\b|\bwas\b|\b(?:would|should|must|will) be\b|[\"']?\s*[=:]|\s-\s)"
@@ -51,6 +52,7 @@ _NEXT_TURN = re.compile(
     r"|\n[ \t#]*(?:user|human|Instruction)[ \t]*(?:\n|$)"
     r"|<\|im_start\|>\s*(?:user|human)|<\|(?:user|start_header_id)\|>|\[INST\]",
 )
+_TURN_WORDS = ("Human", "human", "User", "user", "Instruction", "<|", "[INST]", "用户", "问", "题目")
 _CLOSING = re.compile(
     r"<\|\w+\|>(?:user|assistant)?|</s>"
     r"|\b(?:I hope (?:it|this|that)|(?:Please )?let me know|feel free to)\b[^.!?\n]*[.!?]?"
@@ -77,14 +79,21 @@ class Stated:
 class Response:
     """What may be graded: `final` is the text after the thinking, `inside` the thinking itself (if it was
     finished), `cut` says that the thinking or the last box was never closed. `boxed` are the boxes with anything
-    in them; `stated` the other statements; `later` is what takes the last of these back, or concludes from it."""
+    in them; `stated` the other statements, which are looked for only where somebody asks; `later` is what takes the
+    last of these back, or concludes from it."""
 
     final: str
     inside: str
     cut: bool
     boxed: tuple[Stated, ...] = ()
-    stated: tuple[Stated, ...] = ()
-    later: str = ""
+
+    @cached_property
+    def stated(self) -> list[Stated]:
+        return statements(self.final)
+
+    @cached_property
+    def later(self) -> str:
+        return "" if self.boxed else _later(self.final, self.stated)
 
 
 def boxes(text: str) -> tuple[list[tuple[int, int, str]], int | None]:
@@ -199,7 +208,9 @@ def read(response: str) -> Response:
     Text inside a thinking tag that was never closed is not part of either, nor is what follows in a next turn."""
     text = clean(response)
     thought = text.find("</think")
-    turn = _NEXT_TURN.search(text, max(0, thought)) if thought >= 0 or "<think" not in text else None
+    turn = None
+    if (thought >= 0 or "<think" not in text) and any(word in text for word in _TURN_WORDS):
+        turn = _NEXT_TURN.search(text, max(0, thought))
     if turn and text[: turn.start()].strip():
         text = text[: turn.start()]
     last_close, open_since = -1, -1
@@ -214,6 +225,6 @@ def read(response: str) -> Response:
     final = _CLOSING.sub(" ", _NEXT_QUESTION.split(final.lstrip(), maxsplit=1)[0])
     found, unclosed = boxes(final)
     boxed = [Stated(content, "boxed", start) for start, _, content in found[-MAX_STATED:] if tidy(content)]
-    stated = statements(final)
-    cut = unclosed is not None and all(s.start < unclosed for s in (*boxed, *stated))
-    return Response(final, inside, cut, tuple(boxed), tuple(stated), "" if boxed else _later(final, stated))
+    reading = Response(final, inside, False, tuple(boxed))
+    cut = unclosed is not None and all(s.start < unclosed for s in (*boxed, *reading.stated))
+    return Response(final, inside, True) if cut else reading

@@ -13,6 +13,7 @@ _NUMBERED = re.compile(r"(?:(?:^|(?<=[\s;,.:$|]))\((\d)\)|([\u2460-\u2468]))\s*:
 _CIRCLED = re.compile(r"^[\s,;]*(?:[\u2460-\u2473](?:[\s,;和]|and)*)+$|^(?:\d\.){2,}\d?$")
 _THOUSANDS = re.compile(r"(?<!\d)\d{1,3}(?:,\d{3})+(?!\d)(?!,\d)")
 _SEPARATOR = re.compile(r"[;\n]|,|(?<![A-Za-z\\])(?:and|or)(?![A-Za-z])|\\text\s*\{\s*(?:and|or)\s*\}")
+_MAY_BE_SEVERAL = re.compile(r"[;\n,\u2460-\u2473]|\(2\)|and|or|\\\\|\d\.\d\.\d")
 _LABEL = re.compile(
     r"^(?:(?:so|thus|hence|therefore|where|with),?\s+)?(?:the\s+)?"
     r"(?:([^=<>:]{1,60}?)\s*(?:=|:|\\(?:approx)\b|\b(?:is|are|was|equals)\b)(?!.*=)"
@@ -127,7 +128,7 @@ def _bare(text: str) -> tuple[str, str]:
 def parts(text: str, hard: bool = False) -> Parts:
     """The parts of an answer: numbered "(1) ... (2) ...", on lines, or between semicolons (these are ordered), or
     a list with commas, "and" or "or". One part: no list."""
-    if len(text) > 2000:
+    if len(text) > 2000 or not _MAY_BE_SEVERAL.search(text):
         return Parts([Part("", text)])
     text, brackets = _bare(one_notation(text))
     if _CIRCLED.match(tidy(text)):

@@ -77,8 +77,11 @@ class Number:
 
 def parse(text: str) -> Number | None:
     """`text` as a plain number, or None where it is anything else (or longer than 300 characters)."""
-    if len(text) > 300:
-        return None
+    return None if len(text) > 300 else _parsed(text)
+
+
+@lru_cache(maxsize=20_000)
+def _parsed(text: str) -> Number | None:
     text = _LEAD.sub("", tidy(text))
     if text[:1] == "(" and text[-1:] == ")" and text.count("(") == 1:
         text = text[1:-1].strip()

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from studylib.grading import forms, quantities, restate, verify
@@ -70,6 +71,7 @@ def grade_by_rules(row: Mapping[str, Any], response: str, finish_reason: str, sy
     return Grade(tidy(right or stated.text)[:MAX_SHOWN], WRONG if right is None else CORRECT, stated.how)
 
 
+@lru_cache(maxsize=4096)
 def gold_text(answer: str) -> str:
     """The gold answer itself: the last box of a worked solution, what its last sentence arrives at, else the whole
     text."""

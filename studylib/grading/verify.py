@@ -30,7 +30,7 @@ _PLURAL = re.compile(r"(?<=[a-z]{3})(?:(?:(?<=[sxz])|(?<=[cs]h))es|(?<!s)s)$")
 
 def squeeze(text: str) -> str:
     """The text without spaces and typography; case counts only for a single letter."""
-    text = re.sub(r"\s+", "", tidy(text))
+    text = "".join(tidy(text).split())
     return text.casefold() if len(text) > 1 else text
 
 

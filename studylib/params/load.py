@@ -196,10 +196,10 @@ def _read(scale: str, path_here: list[str]) -> dict[str, Any]:
 
 
 def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
-    """Both files' keys: sections are merged, anything else is what the upper file says."""
+    """Both files' keys: sections are merged, one that is empty stays so, anything else is what the upper file says."""
     both = {key: value for key, value in below.items() if key not in above}
     for key, value in above.items():
-        sections = isinstance(value, dict) and isinstance(below.get(key), dict)
+        sections = value and isinstance(value, dict) and isinstance(below.get(key), dict)
         both[key] = _merged(below[key], value) if sections else value
     return both
 

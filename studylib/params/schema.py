@@ -122,7 +122,8 @@ class Launch(Section):
 
     `sharding` fsdp2 splits weights, gradients and moments over all processes, none keeps them whole in each.
     `rollouts` of RL come from our own decoding loop (CPU only), or from vLLM beside the trainer (colocate, with the
-    share `engine_memory` of a GPU). Every `checkpoint_minutes` it saves what it needs to go on.
+    share `engine_memory` of a GPU). Every `checkpoint_minutes` it saves what it needs to go on. `report_to` names the
+    tracker that follows the log.
     """
 
     sharding: Literal["fsdp2", "none"]
@@ -130,6 +131,7 @@ class Launch(Section):
     rollouts: Literal["decoded", "colocate"]
     engine_memory: Rate = 0.6
     checkpoint_minutes: float = Field(gt=0)
+    report_to: Literal["none", "tensorboard", "wandb", "trackio"] = "none"
 
 
 class Sft(Section):
@@ -280,7 +282,7 @@ class Hardware(Section):
     """What a plan of GPUs is reckoned for: `gpus` a node, their memory, and how much of their peak is reached.
 
     `tflops` is the dense bf16 peak of one GPU, `utilisation` the share of it that training reaches and
-    `generation` the share that sampling reaches.
+    `generation` the share that sampling reaches. `host_gib` is the memory of a node beside its GPUs, where it counts.
     """
 
     nodes: Count
@@ -290,6 +292,7 @@ class Hardware(Section):
     utilisation: Rate
     generation: Rate
     disk_tib: float = Field(gt=0)
+    host_gib: float | None = Field(default=None, gt=0)
 
 
 # The sections that each method reads; an arm names only what it changes of them.

@@ -30,8 +30,8 @@ def assemble(study: Study, arm: str, out: Path, owner: str) -> Path:
     if arm not in study.params.arms or arm not in study.plan:
         trained = ", ".join(name for name in study.params.arms if name in study.plan)
         raise StudyError(f"{arm!r} is no arm that seed {study.seed} trains; there are: {trained}.")
-    if study.reading:
-        raise StudyError("The committed reference holds no weights: publish without STUDY_READ, from runs/.")
+    if not study.train:
+        raise StudyError("The committed reference holds no weights: publish what make study left in runs/.")
     history = study.history(f"{arm}.select")
     name = model_name(study, arm)
     folder = out / name

@@ -1,16 +1,18 @@
-"""Test results in the shapes that VLMEvalKit and lm-evaluation-harness leave, for the tools that read those.
+"""Test results in the shapes that VLMEvalKit, lm-evaluation-harness and Inspect leave, for the tools that read those.
 
     <out>/vlmevalkit/sample-0/<model>/<model>_<dataset>.tsv     one prediction a question: a folder a sample
     <out>/lm_eval/<model>/results_<when>.json                   accuracy a benchmark
     <out>/lm_eval/<model>/samples_<task>_<when>.jsonl           every response
+    <out>/inspect/<when>_<task>_<model>.json                    every response: inspect view --log-dir <out>/inspect
 
-The grades are ours: neither library has graded anything here.
+The grades are ours: none of these libraries has graded anything here.
 """
 
 import hashlib
 import json
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -27,18 +29,20 @@ METRIC = "exact_match"
 
 
 def export(study: Study, arm: str, out: Path) -> list[Path]:
-    """Writes the test results of an arm in both shapes; gives the files. Runs what is missing."""
+    """Writes the test results of an arm in all shapes; gives the files. Runs what is missing."""
     scores = study.scores(arm)
-    responses = study.table(f"{arm}.responses", "responses.parquet")
-    grades = study.table(f"{arm}.grades", "grades.parquet")
+    responses = study.table(f"{arm}.responses")
+    grades = study.table(f"{arm}.grades")
     answered = responses.merge(grades[[*KEY, "extracted", "outcome"]], on=KEY)
-    questions = study.table("questions.test", "questions.parquet").set_index("id", drop=False)
+    questions = study.table("questions.test").set_index("id", drop=False)
     name = model_name(study, arm)
     files = []
     for benchmark, part in answered.groupby("benchmark", sort=False):
         asked = questions[questions["benchmark"] == benchmark]
         files += _vlmevalkit(out / "vlmevalkit", name, benchmark, asked, part)
-    return files + _lm_eval(study, out / "lm_eval" / name, arm, questions, answered, accuracy(scores))
+    scored = accuracy(scores)
+    files += _lm_eval(study, out / "lm_eval" / name, arm, questions, answered, scored)
+    return files + _inspect(study, out / "inspect", arm, questions, answered, scored)
 
 
 def model_name(study: Study, arm: str) -> str:
@@ -102,12 +106,11 @@ def _lm_eval_samples(questions: pd.DataFrame, answered: pd.DataFrame, asked: dic
         row = questions.loc[name]
         doc = {key: row[key] for key in ("id", "benchmark", "question", "question_type", "answer")}
         doc["choices"] = [str(choice) for choice in row["choices"]]
-        prompt = f"{row['question']}\n{INSTRUCTION}" if asked["instruct"] else row["question"]
         yield {
             "doc_id": number,
             "doc": doc,
             "target": row["answer"],
-            "arguments": {"gen_args_0": {"arg_0": prompt, "arg_1": settings}},
+            "arguments": {"gen_args_0": {"arg_0": _prompt(row, asked), "arg_1": settings}},
             "resps": [part["text"].tolist()],
             "filtered_resps": [None if found != found else found for found in part["extracted"]],
             "filter": "none",
@@ -154,6 +157,98 @@ def _lm_eval_results(name: str, stage: dict[str, Any], answered: pd.DataFrame, s
         "model_source": stage["params"]["engine"]["name"],
         "model_name": name,
         "model_name_sanitized": name,
+    }
+
+
+def _prompt(row: Any, asked: dict[str, Any]) -> str:
+    return f"{row['question']}\n{INSTRUCTION}" if asked["instruct"] else row["question"]
+
+
+def _inspect(
+    study: Study, folder: Path, arm: str, questions: pd.DataFrame, answered: pd.DataFrame, scored: pd.DataFrame
+) -> list[Path]:
+    """A log a benchmark in Inspect's JSON format, version 2; each run of a question is one of its epochs."""
+    folder.mkdir(parents=True, exist_ok=True)
+    manifest, name = study.get(f"{arm}.responses").manifest, model_name(study, arm)
+    identity, cells = study.stage(f"{arm}.grades").identity[:10], scored.set_index("benchmark")
+    files = []
+    for benchmark, part in answered.groupby("benchmark", sort=False):
+        metrics = {"accuracy": cells.loc[benchmark, "estimate"] / 100, "stderr": cells.loc[benchmark, "se"] / 100}
+        samples = [_inspect_sample(questions.loc[row["question_id"]], row, manifest, name) for row in _records(part)]
+        log = _inspect_log(benchmark, identity, name, manifest, samples, metrics)
+        when = log["eval"]["created"].replace(":", "-")  # no log to Inspect without it
+        files.append(folder / f"{when}_{benchmark}_{name}-{identity}.json")
+        files[-1].write_text(json.dumps(log, ensure_ascii=False))
+    return files
+
+
+def _records(part: pd.DataFrame) -> list[dict[str, Any]]:
+    return part.astype(object).where(part.notna(), None).to_dict("records")
+
+
+def _inspect_log(
+    benchmark: str, identity: str, name: str, manifest: dict[str, Any], samples: list[dict], metrics: dict[str, float]
+) -> dict[str, Any]:
+    sampling = manifest["params"]["sampling"]
+    settings = {key: sampling[key] for key in ("temperature", "top_p", "top_k")} | {
+        "max_tokens": sampling["max_new_tokens"]
+    }
+    score = {
+        "name": METRIC,
+        "scorer": METRIC,
+        "reducer": "mean",
+        "scored_samples": len({sample["id"] for sample in samples}),
+        "metrics": {key: {"name": key, "value": round(float(value), 6)} for key, value in metrics.items()},
+    }
+    written = manifest["files"]["responses.parquet"]["written"]
+    when = datetime.fromtimestamp(written // 10**9, UTC).isoformat()
+    return {
+        "version": 2,
+        "status": "success",
+        "eval": {
+            "eval_id": f"{identity}-{benchmark}",
+            "run_id": identity,
+            "task_id": f"{identity}-{benchmark}",
+            "created": when,
+            "task": benchmark,
+            "dataset": {"name": benchmark, "samples": score["scored_samples"]},
+            "model": f"vllm/{name}",
+            "model_generate_config": settings,
+            "config": {"epochs": max(sample["epoch"] for sample in samples), "epochs_reducer": ["mean"]},
+            "packages": manifest["packages"],
+            "metadata": {"git_commit": manifest["git_commit"], "stage": manifest["identity"]},
+        },
+        "plan": {"name": "plan", "steps": [{"solver": "generate"}], "config": settings},
+        "results": {"total_samples": len(samples), "completed_samples": len(samples), "scores": [score]},
+        "stats": {"started_at": when, "completed_at": when},
+        "samples": samples,
+    }
+
+
+def _inspect_sample(question: Any, row: dict[str, Any], manifest: dict[str, Any], name: str) -> dict[str, Any]:
+    """One response, without its picture: the question as a message, the answer, and our grade as C or I."""
+    asked = _prompt(question, manifest["params"])
+    answer = {"role": "assistant", "content": row["text"], "source": "generate", "model": name}
+    return {
+        "id": row["question_id"],
+        "epoch": row["sample"] + 1,
+        "input": asked,
+        "choices": [str(choice) for choice in question["choices"]] or None,
+        "target": question["answer"],
+        "messages": [{"role": "user", "content": asked, "source": "input"}, answer],
+        "output": {
+            "model": name,
+            "choices": [{"message": answer, "stop_reason": "stop" if row["finish_reason"] == "stop" else "max_tokens"}],
+            "usage": {"output_tokens": row["tokens"], "total_tokens": row["tokens"]},
+        },
+        "scores": {
+            METRIC: {
+                "value": "C" if row["outcome"] == "correct" else "I",
+                "answer": row["extracted"],
+                "explanation": row["outcome"],
+            }
+        },
+        "metadata": {"question_type": question["question_type"]},
     }
 
 

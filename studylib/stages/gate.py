@@ -37,6 +37,6 @@ def gate(work: Work, params: Params) -> None:
         rl_validation=table("rl.select", "validation.parquet"),
         traces=table("traces", "questions.parquet"),
     )
-    told = gate_table(measured, wanted)
-    told.to_csv(work.path / "gate.csv", index=False)
-    work.facts |= {"gate": posed(told)}
+    rows = gate_table(measured, wanted)
+    rows.to_csv(work.path / "gate.csv", index=False)
+    work.facts |= {"gate": posed(rows)}

@@ -26,12 +26,12 @@ def grade_responses(responses: pd.DataFrame, work: Work, params: Params) -> tupl
     known = {row["id"]: row for row in plain_rows(work.inputs["questions"])}
     columns = zip(responses["question_id"], responses["text"], responses["finish_reason"], strict=True)
     rows = [{**known[name], "response": text, "finish_reason": reason} for name, text, reason in columns]
-    found, judge = list(grade_many(rows, jobs=_jobs())), {}
+    verdicts, judge = list(grade_many(rows, jobs=_jobs())), {}
     if params.judge:
         from studylib.grading.judged import judged
 
-        found, judge = judged(rows, found, params.judge, work.path.parents[1] / "judge")
-    grades = pd.DataFrame([g._asdict() for g in found])
+        verdicts, judge = judged(rows, verdicts, params.judge, work.path.parents[1] / "judge")
+    grades = pd.DataFrame([g._asdict() for g in verdicts])
     table = responses[["benchmark", "question_id", "arm", "seed", "sample"]].assign(
         extracted=grades["extracted"], outcome=grades["outcome"], how=grades["how"]
     )

@@ -24,7 +24,7 @@ def merging(work: Work, params: Params) -> None:
     for done, (name, (method, share)) in enumerate(grid.items(), 1):
         if not (work.path / name).exists():
             out = work.path / "writing"
-            told = merge(
+            counts = merge(
                 parents["sft"],
                 parents["rl"],
                 base_path(params),
@@ -33,7 +33,7 @@ def merging(work: Work, params: Params) -> None:
                 share=share,
                 density=wanted.density,
             )
-            work.facts |= {f"tensors_{key}": value for key, value in told.items()}
+            work.facts |= {f"tensors_{key}": value for key, value in counts.items()}
             out.rename(work.path / name)
         work.progress(done, len(grid), "models merged")
     work.facts |= {"checkpoints": list(grid)}

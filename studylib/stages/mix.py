@@ -17,11 +17,11 @@ def distill(work: Work, params: Params) -> None:
 
     rows = load_rows(work.inputs["questions"])
     answers = _answers(work.inputs["responses"], work.inputs["grades"])
-    asked = [answers[name] for name in rows["id"]]
-    kept = shortest_correct(_places(rows), asked, asked)
+    responses = [answers[name] for name in rows["id"]]
+    kept = shortest_correct(_places(rows), responses, responses)
     if not kept:
         raise StudyError(
-            f"None of the {sum(map(len, asked))} responses of the careful SFT model is correct: there is "
+            f"None of the {sum(map(len, responses))} responses of the careful SFT model is correct: there is "
             "nothing to distil; train it longer (sft.epochs of the arm sft_careful)."
         )
     save_rows(_with(rows, kept, "trace"), work.path)
@@ -46,10 +46,10 @@ def mix(work: Work, params: Params) -> None:
 
     rows = load_rows(work.inputs["questions"])
     answers = _answers(work.inputs["responses"], work.inputs["grades"])
-    told = _answers(work.inputs["traces"], work.inputs["trace_grades"])
-    traces = {name: [a.text for a in given if a.outcome == "correct"] for name, given in told.items()}
-    asked = [answers[name] for name in rows["id"]]
-    mixed = mixing.mix(_places(rows), asked, asked, traces)
+    by_query = _answers(work.inputs["traces"], work.inputs["trace_grades"])
+    traces = {name: [a.text for a in given if a.outcome == "correct"] for name, given in by_query.items()}
+    responses = [answers[name] for name in rows["id"]]
+    mixed = mixing.mix(_places(rows), responses, responses, traces)
     if not mixed:
         raise StudyError("Neither the RL model nor the traces answer a query correctly: train rl longer (rl.steps).")
     save_rows(_with(rows, mixed, "trace", "source"), work.path)

@@ -33,13 +33,13 @@ def _as_they_come(work: Work, params: Params) -> pd.DataFrame:
         raise Helped(False)
     from studylib.engine.generate import Sampling, as_finished
 
-    asked, model = work.stage.params, model_of(work.inputs, params)
+    spec, model = work.stage.params, model_of(work.inputs, params)
     rows = _prompted(work, load_rows(work.inputs["questions"]))
     kept = work.parts / "responses.jsonl"
     kept.parent.mkdir(exist_ok=True)
     known = _whole_lines(kept)
     missing = [place for place in range(len(rows)) if place not in known]
-    settings = (asked["instruct"], asked["samples"], Sampling(**asked["sampling"]), asked["seed"])
+    settings = (spec["instruct"], spec["samples"], Sampling(**spec["sampling"]), spec["seed"])
     describe = _describer(work, model)
     if missing:
         with kept.open("a") as file:
@@ -47,7 +47,7 @@ def _as_they_come(work: Work, params: Params) -> pd.DataFrame:
                 known[place] = describe(rows[place], completions)
                 file.write(json.dumps([place, known[place]]) + "\n")
                 file.flush()
-                work.progress(len(known) * asked["samples"], len(rows) * asked["samples"], "responses")
+                work.progress(len(known) * spec["samples"], len(rows) * spec["samples"], "responses")
     return pd.DataFrame([record for place in range(len(rows)) for record in known[place]])
 
 
@@ -62,16 +62,16 @@ def _whole_lines(path: Path) -> dict[int, list[dict]]:
 
 def _in_parts(work: Work, params: Params) -> pd.DataFrame:
     """By our own loop, in parts that other processes can take."""
-    asked, rows = work.stage.params, load_rows(work.inputs["questions"])
-    size = max(1, CHUNK * params.engine.batch_size // asked["samples"])
-    total = len(rows) * asked["samples"]
+    spec, rows = work.stage.params, load_rows(work.inputs["questions"])
+    size = max(1, CHUNK * params.engine.batch_size // spec["samples"])
+    total = len(rows) * spec["samples"]
 
     def make(name: str, path: Path) -> None:
         start = int(name)
         chunk = rows.select(range(start, min(start + size, len(rows))))
 
         def progress(done: int, _of: int) -> None:
-            work.progress(start * asked["samples"] + done, total, "responses")
+            work.progress(start * spec["samples"] + done, total, "responses")
 
         write_table(sample_responses(work, params, model_of(work.inputs, params), chunk, progress), path)
 
@@ -82,14 +82,14 @@ def _in_parts(work: Work, params: Params) -> pd.DataFrame:
 def sample_responses(work, params, model: Path | str, rows: "Dataset", progress) -> pd.DataFrame:
     from studylib.engine.generate import Sampling, generate
 
-    asked, rows = work.stage.params, _prompted(work, rows)
+    spec, rows = work.stage.params, _prompted(work, rows)
     answers = generate(
         model,
         rows,
-        instruct=asked["instruct"],
-        samples=asked["samples"],
-        sampling=Sampling(**asked["sampling"]),
-        seed=asked["seed"],
+        instruct=spec["instruct"],
+        samples=spec["samples"],
+        sampling=Sampling(**spec["sampling"]),
+        seed=spec["seed"],
         engine=params.engine.name,
         batch_size=params.engine.batch_size,
         progress=progress,
@@ -103,15 +103,15 @@ def _describer(work: Work, model: Path | str) -> Callable[[dict, list], list[dic
     from studylib.engine.models import load_processor
     from studylib.engine.prompts import prompt_hash
 
-    asked, processor = work.stage.params, load_processor(model)
+    spec, processor = work.stage.params, load_processor(model)
 
     def describe(row: dict, completions: list) -> list[dict]:
-        shown = prompt_hash(processor, row, asked["instruct"])
+        shown = prompt_hash(processor, row, spec["instruct"])
         return [
             {
                 "benchmark": row["benchmark"],
                 "question_id": row["id"],
-                "arm": asked["arm"],
+                "arm": spec["arm"],
                 "seed": work.stage.seed or 0,
                 "sample": index,
                 "prompt_hash": shown,
@@ -132,4 +132,5 @@ def _prompted(work: Work, rows: "Dataset") -> "Dataset":
         prompt = json.loads((work.inputs["prompt"].path / "selection.json").read_text())["prompt"]
     if not prompt:
         return rows
-    return rows.remove_columns("question").add_column("question", [f"{asked}\n{prompt}" for asked in rows["question"]])
+    questions = [f"{question}\n{prompt}" for question in rows["question"]]
+    return rows.remove_columns("question").add_column("question", questions)

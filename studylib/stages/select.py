@@ -19,9 +19,9 @@ def select_prompt(work: Work, params: Params) -> None:
     for n, prompt in enumerate(prompts):
         grades = pd.read_parquet(work.inputs[str(n)].path / "grades.parquet")
         accuracy[prompt] = round(float((grades["outcome"] == "correct").mean()), 4)
-    told = {"prompt": max(prompts, key=accuracy.get), "accuracy": accuracy}
-    (work.path / "selection.json").write_text(json.dumps(told, indent=1))
-    work.facts |= told
+    selection = {"prompt": max(prompts, key=accuracy.get), "accuracy": accuracy}
+    (work.path / "selection.json").write_text(json.dumps(selection, indent=1))
+    work.facts |= selection
 
 
 def select(work: Work, params: Params) -> None:
@@ -44,9 +44,9 @@ def select(work: Work, params: Params) -> None:
     accuracy = (table["outcome"] == "correct").groupby(table["checkpoint"], sort=False).mean()
     best = accuracy.index[accuracy.argmax()]
     write_table(table, work.path / "validation.parquet")
-    told = {
+    selection = {
         "checkpoint": best,
         "accuracy": {name: round(float(value), 4) for name, value in accuracy.items()},
     }
-    (work.path / "selection.json").write_text(json.dumps(told, indent=1))
-    work.facts |= {"tokens": int(table["tokens"].sum()), **told}
+    (work.path / "selection.json").write_text(json.dumps(selection, indent=1))
+    work.facts |= {"tokens": int(table["tokens"].sum()), **selection}

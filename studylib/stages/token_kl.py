@@ -17,6 +17,6 @@ def divergence(work: Work, params: Params) -> None:
     chosen = first.groupby("benchmark", sort=False).head(work.stage.params["questions"]).reset_index(drop=True)
     shown = load_rows(work.inputs["questions"])
     place = {name: i for i, name in enumerate(shown["id"])}
-    asked = shown.select([place[name] for name in chosen["question_id"]])
-    table = token_kl(model_of(work.inputs, params), base_path(params), asked, list(chosen["text"]))
+    rows = shown.select([place[name] for name in chosen["question_id"]])
+    table = token_kl(model_of(work.inputs, params), base_path(params), rows, list(chosen["text"]))
     write_table(table.assign(question_id=table["response"].map(chosen["question_id"])), work.path / "tokens.parquet")

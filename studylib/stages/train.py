@@ -31,8 +31,8 @@ def interleaved(work: Work, params: Params) -> None:
     from studylib.train.interleaved import train_interleaved
 
     config, wanted = Rl(**work.stage.params["rl"]), Interleaved(**work.stage.params["interleaved"])
-    asked = {"config": config, "weight": wanted.weight, "everywhere": wanted.everywhere}
-    _train(train_interleaved, work, params, load_rows(work.inputs["data"]), **asked)
+    settings = {"config": config, "weight": wanted.weight, "everywhere": wanted.everywhere}
+    _train(train_interleaved, work, params, load_rows(work.inputs["data"]), **settings)
 
 
 def progressive(work: Work, params: Params) -> None:
@@ -49,7 +49,7 @@ def progressive(work: Work, params: Params) -> None:
     _train(train_progressive, work, params, rows, config=config, weight=wanted.weight, until=wanted.until)
 
 
-def _train(train: Callable[..., dict], work: Work, params: Params, rows: "Dataset", **asked: Any) -> None:
+def _train(train: Callable[..., dict], work: Work, params: Params, rows: "Dataset", **settings: Any) -> None:
     """Trains from the stage's start; the trainer's facts go into the manifest."""
     start, seed = model_of(work.inputs, params), work.stage.seed
-    work.facts |= train(start, rows, work.path, seed=seed, report=work.report, **asked, **work.launched)
+    work.facts |= train(start, rows, work.path, seed=seed, report=work.report, **settings, **work.launched)

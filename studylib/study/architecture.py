@@ -1,37 +1,38 @@
-"""What a model's memory and work depend on: its parameters, counted without making them, and its widths."""
+"""What a model's memory and work depend on: its parameters, counted from its configuration, and its widths."""
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from studylib.errors import StudyError
 
-# The published config.json of Qwen2.5-VL-7B-Instruct (arXiv 2502.13923, Table 1): 8.29 billion parameters.
-QWEN_7B: dict[str, Any] = {
-    "text_config": {
+# The config.json of both, as published (arXiv 2502.13923, Table 1).
+_TOWER = {"depth": 32, "hidden_size": 1280, "intermediate_size": 3420, "patch_size": 14, "spatial_merge_size": 2}
+PUBLISHED: dict[str, dict[str, Any]] = {
+    "Qwen/Qwen2.5-VL-3B-Instruct": {
+        "vocab_size": 151936,
+        "hidden_size": 2048,
+        "intermediate_size": 11008,
+        "num_hidden_layers": 36,
+        "num_attention_heads": 16,
+        "num_key_value_heads": 2,
+        "tie_word_embeddings": True,
+        "vision_config": {**_TOWER, "out_hidden_size": 2048},
+    },
+    "Qwen/Qwen2.5-VL-7B-Instruct": {
         "vocab_size": 152064,
         "hidden_size": 3584,
         "intermediate_size": 18944,
         "num_hidden_layers": 28,
         "num_attention_heads": 28,
         "num_key_value_heads": 4,
+        "tie_word_embeddings": False,
+        "vision_config": {**_TOWER, "out_hidden_size": 3584},
     },
-    "vision_config": {
-        "depth": 32,
-        "hidden_size": 1280,
-        "intermediate_size": 3420,
-        "num_heads": 16,
-        "out_hidden_size": 3584,
-        "patch_size": 14,
-        "spatial_merge_size": 2,
-        "window_size": 112,
-        "fullatt_block_indexes": [7, 15, 23, 31],
-    },
-    "tie_word_embeddings": False,
 }
-PUBLISHED = {"Qwen/Qwen2.5-VL-7B-Instruct": QWEN_7B}
 
 
 @dataclass(frozen=True)
@@ -44,31 +45,20 @@ class Architecture:
     embedding: int
     layers: int
     hidden: int
+    key_width: int
     intermediate: int
     vocabulary: int
-    heads: int
-    key_heads: int
     vision_hidden: int
     vision_intermediate: int
-    picture: int = 1280  # tokens of the largest picture that is shown
-
-    @property
-    def prompt(self) -> int:
-        """Tokens of the longest prompt that is planned for: one picture and its question."""
-        return self.picture + 320
 
     @property
     def language(self) -> int:
         return self.parameters - self.vision
 
     @property
-    def key_width(self) -> int:
-        return self.hidden // self.heads * self.key_heads
-
-    @property
-    def cache_values(self) -> int:
-        """Keys and values of one token in all layers."""
-        return 2 * self.layers * self.key_width
+    def cache_bytes(self) -> int:
+        """Keys and values of one token in all layers, in bfloat16."""
+        return 4 * self.layers * self.key_width
 
     def adapters(self, rank: int) -> int:
         """LoRA parameters on the seven linear maps of every decoder layer."""
@@ -77,45 +67,38 @@ class Architecture:
 
 
 def architecture(model: Path | str) -> Architecture:
-    """The architecture of a saved model, or of a hub model whose numbers are written here. Raises StudyError."""
-    from studylib.engine.models import mend_torchvision
-
-    mend_torchvision()
-    from transformers import AutoConfig, Qwen2_5_VLConfig
-
-    if isinstance(model, Path):
-        return counted(AutoConfig.from_pretrained(model))
-    if model not in PUBLISHED:
+    """The architecture of a saved Qwen2.5-VL, or of a hub model whose numbers are written here. Raises StudyError."""
+    if not isinstance(model, Path) and model not in PUBLISHED:
         raise StudyError(
             f"The architecture of {model} is not known here (known: {', '.join(PUBLISHED)}): "
             "download it and set model.path to its folder."
         )
-    return counted(Qwen2_5_VLConfig(**PUBLISHED[model]))
+    config = json.loads((model / "config.json").read_text()) if isinstance(model, Path) else PUBLISHED[model]
+    return counted(config)
 
 
-def counted(config) -> Architecture:
-    """Counts a Qwen2.5-VL of this configuration on the meta device: no memory, under a second."""
-    import torch
-    from transformers import AutoModelForImageTextToText
-
-    with torch.device("meta"):
-        model = AutoModelForImageTextToText.from_config(config)
-
-    def size(module) -> int:
-        return sum(parameter.numel() for parameter in module.parameters())
-
-    text, vision = config.text_config, config.vision_config
+def counted(config: dict[str, Any]) -> Architecture:
+    """Counts the parameters of a config.json, in which the language model's keys stand apart or, as once, on top."""
+    text, tower = config.get("text_config", config), config["vision_config"]
+    hidden, inner, words = text["hidden_size"], text["intermediate_size"], text["vocab_size"]
+    key = hidden // text["num_attention_heads"] * text["num_key_value_heads"]
+    layer = 2 * hidden * (hidden + key) + 3 * hidden * inner + 3 * hidden + 2 * key
+    heads = 1 if config["tie_word_embeddings"] else 2
+    seen, wide = tower["hidden_size"], tower["intermediate_size"]
+    merged = seen * tower["spatial_merge_size"] ** 2
+    block = 4 * seen * (seen + 1) + 3 * seen * wide + 2 * wide + 3 * seen
+    merger = seen + merged * (merged + 1) + (merged + 1) * tower["out_hidden_size"]
+    vision = tower["depth"] * block + 6 * tower["patch_size"] ** 2 * seen + merger
     return Architecture(
-        parameters=size(model),
-        vision=size(model.model.visual),
-        layer=size(model.model.language_model.layers[0]),
-        embedding=size(model.get_input_embeddings()),
-        layers=text.num_hidden_layers,
-        hidden=text.hidden_size,
-        intermediate=text.intermediate_size,
-        vocabulary=text.vocab_size,
-        heads=text.num_attention_heads,
-        key_heads=text.num_key_value_heads,
-        vision_hidden=vision.hidden_size,
-        vision_intermediate=vision.intermediate_size,
+        parameters=text["num_hidden_layers"] * layer + hidden + heads * words * hidden + vision,
+        vision=vision,
+        layer=layer,
+        embedding=words * hidden,
+        layers=text["num_hidden_layers"],
+        hidden=hidden,
+        key_width=key,
+        intermediate=inner,
+        vocabulary=words,
+        vision_hidden=seen,
+        vision_intermediate=wide,
     )

@@ -4,9 +4,11 @@ import hashlib
 import json
 import multiprocessing
 import os
+import re
 import time
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,8 @@ from studylib.study.progress import Logs, say
 from studylib.study.workers import WORKER, side_by_side, worker_count
 
 NOTEBOOKS = ROOT / "notebooks"
+RESULTS = "studylib.study.results:Results"
+LAZY = ("studylib:", "studylib.analysis:", "studylib.figures:")  # rooms: what is used of them stands in the cells
 
 
 def chapters() -> list[Path]:
@@ -38,18 +42,33 @@ def chapter_named(start: str) -> Path:
 
 
 def chapter_stage(notebook: Path, study: Study) -> Stage:
-    """A chapter's identity: its cells, every stage that it could draw, other seeds committed, the code that draws."""
+    """A chapter's identity: its cells, every stage that it could draw, other seeds that are there, the code it uses."""
     cells = json.loads(notebook.read_text())["cells"]
     source = json.dumps([[cell["cell_type"], "".join(cell["source"])] for cell in cells])
-    imported = imported_by("\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"))
-    committed = sorted(reference_root(study.scale).glob("plan.s*.txt"))
     params = {
         "source": hashlib.sha256(source.encode()).hexdigest(),
         "plan": plan_identity(study.plan),
-        "other_seeds": {p.stem: p.read_text() for p in committed if p.stem != f"plan.s{study.seed}"},
+        "other_seeds": {str(seed): _other_seed(study, seed) for seed in study.params.seeds if seed != study.seed},
     }
-    code = tuple(name for name in imported if not name.startswith("studylib.study."))  # the plan hashes what counts
-    return Stage(f"chapter-{notebook.stem}", "chapter", params, {}, code, study.seed)
+    code = used_by("\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"))
+    return Stage(f"chapter-{notebook.stem}", "chapter", params, {}, (*code, RESULTS), study.seed)
+
+
+def used_by(source: str) -> tuple[str, ...]:
+    """What a chapter's code uses of the study, as "module:name", but for study/: the plan hashes what counts there."""
+    dotted = re.findall(r"\b(analysis|figures)\.(\w+)(?:\.(\w+))?", source)  # without a third name: the whole module
+    imported = [name for name in imported_by(source) if not name.startswith(("studylib.study.", *LAZY))]
+    return tuple(sorted({f"studylib.{room}.{module}:{name or '*'}" for room, module, name in dotted}.union(imported)))
+
+
+@cache
+def _other_seed(study: Study, seed: int) -> str:
+    """What there is of another training seed: all of it here, or what is committed, or nothing."""
+    plan = Study(study.scale, seed, True, study.overrides).plan
+    if all(store.folder(stage, study.root).exists() for stage in plan.values()):
+        return plan_identity(plan)
+    text = reference_root(study.scale) / f"plan.s{seed}.txt"
+    return text.read_text() if text.exists() else ""
 
 
 def run_chapters(notebooks: list[Path], study: Study) -> list[Run]:
@@ -62,7 +81,6 @@ def run_chapters(notebooks: list[Path], study: Study) -> list[Run]:
 
 def read_chapters(study: Study) -> None:
     """Executes every chapter on the committed reference, into `runs/<scale>/read/`."""
-    os.environ["STUDY_READ"] = "1"
     _side_by_side(_read, chapters(), study)
 
 
@@ -106,7 +124,7 @@ def execute(notebook: Path, folder: Path, study: Study) -> None:
 
     folder.mkdir(parents=True, exist_ok=True)
     os.environ |= {**WORKER, "PYTHONPATH": str(ROOT)}  # the kernel's
-    parameters = {"scale": study.scale, "seed": study.seed}
+    parameters = {"scale": study.scale, "seed": study.seed, "train": study.train}
     out, quiet = folder / notebook.name, ["--log-level=ERROR"]
     how = {"cwd": folder, "kernel_name": "python3", "progress_bar": False, "extra_arguments": quiet}
     try:

@@ -46,10 +46,16 @@ def write_reference(study: Study) -> None:
 
 
 def _copy_chapter(executed: Path, target: Path) -> None:
-    """The executed notebook without the places where this machine keeps it, which papermill notes."""
+    """The executed notebook as a reader wants it: without the places where this machine keeps it, which papermill
+    notes, and with its parameters where they belong, set to read what is committed with it."""
     notebook = json.loads(executed.read_text())
     for place in ("input_path", "output_path"):
         notebook["metadata"]["papermill"].pop(place, None)
+    given = notebook["metadata"]["papermill"]["parameters"]
+    cells = notebook["cells"]
+    notebook["cells"] = [cell for cell in cells if "injected-parameters" not in cell["metadata"].get("tags", [])]
+    (own,) = (cell for cell in cells if "parameters" in cell["metadata"].get("tags", []))
+    own["source"] = f"scale = {given['scale']!r}\nseed = {given['seed']}\ntrain = False".replace("'", '"')
     target.write_text(json.dumps(notebook, indent=1, ensure_ascii=False) + "\n")
 
 

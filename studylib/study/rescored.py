@@ -15,10 +15,10 @@ TABLES = ("accuracy", "gains", "lengths", "words", "level_agreement")
 def rescored(study: Study) -> dict[str, pd.DataFrame] | None:
     """The tables of chapter 12 by name (TABLES), None where there are none.
 
-    The params name the checkpoints (`released`); without any there is nothing to re-score. With STUDY_READ the tables
-    that someone has committed are read. Raises StudyError where a checkpoint is not pinned or cannot be had.
+    The params name the checkpoints (`released`); without any there is nothing to re-score. A study that only reads
+    has the tables that someone has committed. Raises StudyError where a checkpoint is not pinned or cannot be had.
     """
-    if study.reading:
+    if not study.train:
         folder = reference_root(study.scale) / "tables" / CHAPTER
         paths = {name: folder / f"{name}.csv" for name in TABLES}
         return {name: pd.read_csv(path) for name, path in paths.items()} if paths["accuracy"].exists() else None
@@ -31,7 +31,7 @@ def _measured(study: Study) -> dict[str, pd.DataFrame]:
     trained = pd.concat([_scores(study, arm, str(folder)) for arm, folder in folders.items()])
     base_a, base = study.scores("base_a"), study.scores("base")
     scores, tagged = pd.concat([base, trained]), study.levels()
-    published = study.table("questions.test", "questions.parquet").set_index("id")["level"]
+    published = study.table("questions.test").set_index("id")["level"]
     levels = tagged
     if tagged["question_id"].map(published).isin(difficulty.LEVELS).all():
         levels = tagged.assign(level=tagged["question_id"].map(published))
@@ -47,4 +47,4 @@ def _measured(study: Study) -> dict[str, pd.DataFrame]:
 def _scores(study: Study, arm: str, folder: str) -> pd.DataFrame:
     """Test responses of one checkpoint, as those of `base_instructed` of a study with it for a base."""
     overrides = {**study.overrides, "model.path": folder, "model.revision": None}
-    return Study(study.scale, study.seed, overrides).scores("base_instructed").assign(arm=arm)
+    return Study(study.scale, study.seed, True, overrides).scores("base_instructed").assign(arm=arm)

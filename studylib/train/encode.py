@@ -76,12 +76,12 @@ class Prompts:
         """{"image_features": (image tokens, hidden)} of these rows in this order; {} if no picture."""
         pictured = [i for i in indices if len(self.ids.grids[i])]
         missing = sorted({i for i in pictured if i not in self._features})
-        found = self._tower(missing) if missing else {}
+        computed = self._tower(missing) if missing else {}
         for i in pictured:
-            if i not in found:
+            if i not in computed:
                 self._features.move_to_end(i)
-        chosen = [found[i] if i in found else self._features[i] for i in pictured]
-        self._keep(found)
+        chosen = [computed[i] if i in computed else self._features[i] for i in pictured]
+        self._keep(computed)
         return {"image_features": torch.cat(chosen)} if chosen else {}
 
     def _encode(self, index: int) -> Prompt:
@@ -108,9 +108,9 @@ class Prompts:
         counts = [int(self.ids.seen(i).sum()) for i in indices]
         return dict(zip(indices, seen.cpu().split(counts), strict=True))
 
-    def _keep(self, found: dict[int, torch.Tensor]) -> None:
+    def _keep(self, features: dict[int, torch.Tensor]) -> None:
         """Keeps the features used last; a step reads the same pictures in up to three passes."""
-        self._features |= {i: value.clone() for i, value in found.items()}
+        self._features |= {i: value.clone() for i, value in features.items()}
         while sum(value.nbytes for value in self._features.values()) > CACHE_BYTES:
             self._features.popitem(last=False)
 
@@ -173,13 +173,13 @@ def pack(prompts: Sequence[Prompt], groups: Sequence[Sequence[Sequence[int]]], p
     ids, labels, positions, segments, spans = [], [], [], [], []
     for prompt, responses in zip(prompts, groups, strict=True):
         last = prompt.ids[-1:]
-        told = [torch.as_tensor(response, dtype=torch.long) for response in responses]
+        answers = [torch.as_tensor(response, dtype=torch.long) for response in responses]
         before = len(prompt.ids) - 1
-        ids.append(torch.cat([prompt.ids[:-1], *(part for r in told for part in (last, r[:-1]))]))
-        labels.append(torch.cat([torch.full((before,), -100), *told]))
-        own = [prompt.positions[:, -1:] + torch.arange(len(r)) for r in told]
+        ids.append(torch.cat([prompt.ids[:-1], *(part for r in answers for part in (last, r[:-1]))]))
+        labels.append(torch.cat([torch.full((before,), -100), *answers]))
+        own = [prompt.positions[:, -1:] + torch.arange(len(r)) for r in answers]
         positions.append(torch.cat([prompt.positions[:, :-1], *own], dim=1).T)
-        lengths = torch.tensor([before, *(len(r) for r in told)])
+        lengths = torch.tensor([before, *(len(r) for r in answers)])
         segments.append(torch.repeat_interleave(torch.arange(len(lengths)), lengths))
         spans.append(lengths)
     batch = {

@@ -5,6 +5,7 @@ J = 1/G sum_i 1/|o_i| sum_t [min(r A, clip(r, 1 - eps, 1 + eps) A) - beta KL_k3]
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -33,6 +34,7 @@ from studylib.train.heads import light_head, plain_attention
 from studylib.train.rewards import ACCURACY, FORMAT, outcome, well_formed
 from studylib.train.rollouts import dealt_order, decoded
 
+ANSWERS_EVERY = 10  # steps
 LOGGED = {
     "loss": "loss",
     "learning_rate": "lr",
@@ -97,8 +99,8 @@ class RolloutTrainer(loop.Resumable, GRPOTrainer):
     def _accuracy(self, completions, completion_ids, row, **_) -> list[float]:
         ends = set(self.eos_token_ids)
         reasons = ["stop" if ids[-1] in ends else "length" for ids in completion_ids]
-        asked = zip(row, completions, reasons, strict=True)
-        outcomes = [outcome(self.texts[i], completion, why) for i, completion, why in asked]
+        answers = zip(row, completions, reasons, strict=True)
+        outcomes = [outcome(self.texts[i], completion, why) for i, completion, why in answers]
         self._metrics["train"]["grader_errors"].append(outcomes.count("grader error") / len(outcomes))
         return [float(outcome == "correct") for outcome in outcomes]
 
@@ -111,9 +113,26 @@ class RolloutTrainer(loop.Resumable, GRPOTrainer):
         output = super()._generate_and_score_completions(inputs)
         metrics = self._metrics["train"]
         metrics["scoring"].append(time.perf_counter() - start - metrics["generation"][-1])
+        self._keep_answers()
         if self.engine_logps is not None and output.get("old_per_token_logps") is not None:
             self._log_gap(output["old_per_token_logps"], output["completion_mask"].bool())
         return {**output, "row": torch.tensor(self._batch_rows)}
+
+    def _keep_answers(self) -> None:
+        """Every ANSWERS_EVERY steps the first answer to each of the first two questions goes to `answers.jsonl`: what
+        numbers alone do not show. A resumed run may have a step twice."""
+        each = self.args.steps_per_generation // self.args.gradient_accumulation_steps  # optimizer steps
+        step, rest = divmod(self.state.global_step, each)
+        if rest or step % ANSWERS_EVERY or not loop.main_process():
+            return
+        texts = list(self._logs["completion"])
+        rewards = {name: list(kept) for name, kept in self._logs["rewards"].items()}
+        with (Path(self.args.output_dir).parent / "answers.jsonl").open("a") as file:
+            for place in (0, self.num_generations)[: len(self._batch_rows) // self.num_generations]:
+                row = self.texts[self._batch_rows[place]]
+                line = {"step": step, "question_id": row["id"], "question": row["question"], "answer": row["answer"]}
+                line |= {"response": texts[place], **{name: kept[place] for name, kept in rewards.items()}}
+                file.write(json.dumps(line, ensure_ascii=False) + "\n")
 
     def _log_gap(self, trained: torch.Tensor, mask: torch.Tensor) -> None:
         """Logs how far the engine's log-probabilities of what it said are from the trainer's, in nats a token.
@@ -143,9 +162,9 @@ class RolloutTrainer(loop.Resumable, GRPOTrainer):
 
     def _generate_single_turn(self, prompt_ids, images, multimodal_fields, num_generations, has_tool_images=False):
         start = time.perf_counter()
-        said = self.rollouts(self, self._batch_rows[:: self.num_generations])
+        answers = self.rollouts(self, self._batch_rows[:: self.num_generations])
         self._metrics["train"]["generation"].append(time.perf_counter() - start)
-        return said, None
+        return answers, None
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
         self._batch_rows = inputs["row"].tolist()
@@ -159,13 +178,13 @@ class RolloutTrainer(loop.Resumable, GRPOTrainer):
         Where the rollouts are no longer than their prompts, a group's prompt is read once for all of them.
         """
         mask = attention_mask[:, -logits_to_keep:].bool()
-        said = [ids[m] for ids, m in zip(input_ids[:, -logits_to_keep:], mask, strict=True)]
+        answers = [ids[m] for ids, m in zip(input_ids[:, -logits_to_keep:], mask, strict=True)]
         logps = torch.zeros(mask.shape, device=mask.device)
         entropies = torch.zeros_like(logps)
-        size = batch_size or len(said)
-        for start in range(0, len(said), size):
+        size = batch_size or len(answers)
+        for start in range(0, len(answers), size):
             part = slice(start, start + size)
-            outputs, places = self._score(model, self._batch_rows[part], said[part])
+            outputs, places = self._score(model, self._batch_rows[part], answers[part])
             width = places.shape[1]
             logps[part, :width] = at_places(outputs.log_probs, places)
             if compute_entropy:
@@ -220,11 +239,11 @@ class RolloutTrainer(loop.Resumable, GRPOTrainer):
     def _on_device(self, batch: dict) -> dict:
         return {name: tensor.to(self.accelerator.device) for name, tensor in batch.items()}
 
-    def _score(self, model, rows: Sequence[int], said: Sequence[torch.Tensor]):
+    def _score(self, model, rows: Sequence[int], answers: Sequence[torch.Tensor]):
         prompts = [self._prompt(i) for i in rows]
-        share = sum(len(p.ids) for p in prompts) >= sum(len(ids) for ids in said)
+        share = sum(len(p.ids) for p in prompts) >= sum(len(ids) for ids in answers)
         leaders = [k for k in range(len(rows)) if k == 0 or not share or rows[k] != rows[k - 1]]
-        groups = [said[a:b] for a, b in zip(leaders, [*leaders[1:], len(rows)], strict=True)]
+        groups = [answers[a:b] for a, b in zip(leaders, [*leaders[1:], len(rows)], strict=True)]
         batch = pack([prompts[k] for k in leaders], groups, self._tokenizer.pad_token_id)
         batch = self._on_device(batch | self.prompts.features([rows[k] for k in leaders]))
         with self.accelerator.autocast():
@@ -235,7 +254,7 @@ def rl_arguments(config: Rl, out: Path, seed: int, launched: Mapping[str, Any] |
     """TRL arguments of the paper's GRPO; one generation batch serves `mini_batches` optimizer steps."""
     mini_batch = config.prompts_per_step * config.rollouts // config.mini_batches
     micro_batch, accumulation = loop.split(mini_batch, config.micro_batch, "rl.micro_batch")
-    asked = dict(
+    settings = dict(
         output_dir=str(out / "resume"),
         per_device_train_batch_size=micro_batch,
         gradient_accumulation_steps=accumulation,
@@ -272,7 +291,7 @@ def rl_arguments(config: Rl, out: Path, seed: int, launched: Mapping[str, Any] |
         report_to=[],
         seed=seed,
     )
-    return GRPOConfig(**{**asked, **(launched or {})})
+    return GRPOConfig(**{**settings, **(launched or {})})
 
 
 def train_grpo(

@@ -40,16 +40,16 @@ def light_head(model, temperature: float = 1.0, entropy: bool = False) -> None:
         labels = kwargs.pop("shift_labels")
         mask = labels != -100
         hidden = self.base_model(*args, **{**kwargs, "use_cache": False}).last_hidden_state
-        told = (self.lm_head(hidden[mask]).float() / temperature).log_softmax(-1)
+        log_probs = (self.lm_head(hidden[mask]).float() / temperature).log_softmax(-1)
 
         def spread(values: torch.Tensor) -> torch.Tensor:
             return values.new_zeros(mask.shape).masked_scatter(mask, values)
 
         with torch.no_grad():
-            surprise = spread(-(told.exp() * told).sum(-1)) if entropy else None
-            top = spread(told.argmax(-1) == labels[mask])
+            surprise = spread(-(log_probs.exp() * log_probs).sum(-1)) if entropy else None
+            top = spread(log_probs.argmax(-1) == labels[mask])
         return FusedCausalLMOutput(
-            log_probs=spread(told.gather(-1, labels[mask][:, None])[:, 0]),
+            log_probs=spread(log_probs.gather(-1, labels[mask][:, None])[:, 0]),
             entropy=surprise,
             is_top1=top,
             label_mask=mask,

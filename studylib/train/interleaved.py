@@ -22,14 +22,14 @@ from studylib.train.grpo import RolloutTrainer, train_grpo
 
 
 def losses(
-    accuracies: torch.Tensor, rollouts: int, told: torch.Tensor, everywhere: bool = False
+    accuracies: torch.Tensor, rollouts: int, has_trace: torch.Tensor, everywhere: bool = False
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Which questions get the SFT loss and which the RL loss, each (questions,).
 
-    accuracies: (questions * rollouts,), a question's rollouts side by side; told: which questions have a trace.
+    accuracies: (questions * rollouts,), a question's rollouts side by side; has_trace: (questions,).
     """
-    failed = (accuracies.view(-1, rollouts) == 0).all(1) & told
-    return told if everywhere else failed, ~failed
+    failed = (accuracies.view(-1, rollouts) == 0).all(1) & has_trace
+    return has_trace if everywhere else failed, ~failed
 
 
 MEASURED_EVERY = 10  # steps between two readings of the gradients' norms, each of which costs two backward passes
@@ -55,8 +55,8 @@ class InterleavedTrainer(RolloutTrainer):
     def _generate_and_score_completions(self, inputs):
         batch = super()._generate_and_score_completions(inputs)
         each = self.num_generations
-        told = torch.tensor([len(self.targets[row].ids) > 0 for row in batch["row"][::each].tolist()])
-        taught, reinforced = losses(self._accuracies, each, told, self.everywhere)
+        has_trace = torch.tensor([len(self.targets[row].ids) > 0 for row in batch["row"][::each].tolist()])
+        taught, reinforced = losses(self._accuracies, each, has_trace, self.everywhere)
         kept = reinforced.repeat_interleave(each)[:, None].to(batch["completion_mask"])
         batch["tool_mask"] = kept * batch["completion_mask"]
         batch["taught"] = self.first_of_group() & taught.repeat_interleave(each)
@@ -87,8 +87,8 @@ class InterleavedTrainer(RolloutTrainer):
         for name, term in terms.items():
             gradients = self._gradients.setdefault(name, [torch.zeros_like(p) for p in trained])
             if term.requires_grad:
-                found = torch.autograd.grad(term, trained, retain_graph=True, allow_unused=True)
-                for total, part in zip(gradients, found, strict=True):
+                parts = torch.autograd.grad(term, trained, retain_graph=True, allow_unused=True)
+                for total, part in zip(gradients, parts, strict=True):
                     if part is not None:
                         total += part
         if self.accelerator.sync_gradients:

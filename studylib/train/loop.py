@@ -57,8 +57,8 @@ def split(batch: int, micro: int, key: str) -> tuple[int, int]:
 
 def last_checkpoint(out: Path) -> Path | None:
     """The newest complete resumable checkpoint under `out/resume`."""
-    found = [p for p in (out / "resume").glob("checkpoint-*") if (p / "trainer_state.json").exists()]
-    return max(found, key=lambda p: int(p.name.split("-")[1]), default=None)
+    resumable = [p for p in (out / "resume").glob("checkpoint-*") if (p / "trainer_state.json").exists()]
+    return max(resumable, key=lambda p: int(p.name.split("-")[1]), default=None)
 
 
 def merged_state(model) -> dict[str, torch.Tensor]:
@@ -132,21 +132,21 @@ class Log(TrainerCallback):
         if main_process():
             self.path.write_text("".join(json.dumps(line) + "\n" for line in self.lines))
         self.before = self.lines[-1]["seconds"] if self.lines else 0.0
-        self.start, self.first, self.said = time.perf_counter(), state.global_step, 0.0
+        self.start, self.first, self.reported = time.perf_counter(), state.global_step, 0.0
 
     def on_log(self, args, state, control, logs=None, **kwargs):
         if "train_runtime" in logs:
             return
         seconds = time.perf_counter() - self.start
-        found = {ours: round(logs[theirs], 6) for theirs, ours in self.keys.items() if theirs in logs}
-        line = {"step": state.global_step // self.each, **found, "seconds": round(self.before + seconds, 3)}
+        logged = {ours: round(logs[theirs], 6) for theirs, ours in self.keys.items() if theirs in logs}
+        line = {"step": state.global_step // self.each, **logged, "seconds": round(self.before + seconds, 3)}
         self.lines.append(line)
         if not main_process():
             return
         with self.path.open("a") as file:
             file.write(json.dumps(line) + "\n")
-        if seconds - self.said > 10 or state.global_step == state.max_steps:
-            self.said = seconds
+        if seconds - self.reported > 10 or state.global_step == state.max_steps:
+            self.reported = seconds
             left = seconds / (state.global_step - self.first) * (state.max_steps - state.global_step)
             shown = ", ".join(f"{key} {line[key]:.3g}" for key in ("loss", "reward", "length") if key in line)
             self.report(f"{self.name} step {line['step']}/{state.max_steps // self.each}: {shown}; {left:.0f} s left")
@@ -234,5 +234,5 @@ def finish(out: Path, unit: str) -> list[str]:
     """Drop the resumable state; return the names of the published checkpoints in order."""
     if main_process():
         shutil.rmtree(out / "resume", ignore_errors=True)
-    found = [p for p in out.glob(f"{unit}-*") if not p.name.endswith(".partial")]
-    return [p.name for p in sorted(found, key=lambda p: int(p.name.split("-")[1]))]
+    folders = [p for p in out.glob(f"{unit}-*") if not p.name.endswith(".partial")]
+    return [p.name for p in sorted(folders, key=lambda p: int(p.name.split("-")[1]))]

@@ -25,16 +25,16 @@ Method = Literal["linear", "ties", "slerp"]
 def configuration(sft: Path, rl: Path, base: str | Path, method: Method, share: float, density: float) -> dict:
     """mergekit's configuration. Linear weighs the parents, TIES their differences from the base, of which it keeps
     the `density` largest; SLERP turns from the RL model towards the SFT model."""
-    parents, told = ((sft, share), (rl, 1 - share)), {"merge_method": method, "dtype": "float32"}
+    parents, common = ((sft, share), (rl, 1 - share)), {"merge_method": method, "dtype": "float32"}
     if method == "slerp":
         models = [{"model": str(rl)}, {"model": str(sft)}]
-        return told | {"base_model": str(rl), "models": models, "parameters": {"t": share}}
+        return common | {"base_model": str(rl), "models": models, "parameters": {"t": share}}
     if method == "linear":
         models = [{"model": str(path), "parameters": {"weight": weight}} for path, weight in parents]
-        return told | {"models": models}
+        return common | {"models": models}
     weights = {str(path): {"weight": weight, "density": density} for path, weight in parents}
     models = [{"model": path, "parameters": parameters} for path, parameters in weights.items()]
-    return told | {"base_model": str(base), "models": models}
+    return common | {"base_model": str(base), "models": models}
 
 
 def read_weights(folder: Path) -> dict[str, torch.Tensor]:

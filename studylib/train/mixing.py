@@ -19,10 +19,10 @@ def mix(
     """
     mixed = []
     for row, samples, outcomes in zip(rows, completions, grades, strict=True):
-        told = [s.text for s, g in zip(samples, outcomes, strict=True) if g.outcome == "correct"]
-        source = "rl" if told else "trace"
-        told = told or traces.get(row["id"], [])
-        mixed += [{**row, "trace": text, "source": source} for text in told]
+        texts = [s.text for s, g in zip(samples, outcomes, strict=True) if g.outcome == "correct"]
+        source = "rl" if texts else "trace"
+        texts = texts or traces.get(row["id"], [])
+        mixed += [{**row, "trace": text, "source": source} for text in texts]
     return mixed
 
 

@@ -97,8 +97,8 @@ class ProgressiveTrainer(RolloutTrainer):
 
     def _calculate_rewards(self, inputs, prompts, completions, completion_ids_list):
         whole = [
-            self.prefixes[example["row"]][0] + said if example["row"] in self.prefixes else said
-            for example, said in zip(inputs, completions, strict=True)
+            self.prefixes[example["row"]][0] + answer if example["row"] in self.prefixes else answer
+            for example, answer in zip(inputs, completions, strict=True)
         ]
         return super()._calculate_rewards(inputs, prompts, whole, completion_ids_list)
 

@@ -31,14 +31,14 @@ def well_formed(response: str) -> float:
     shape = _SHAPE.fullmatch(response)
     if shape is None or "<think>" in shape["thought"] + shape["answer"] or "</think>" in shape["answer"]:
         return 0.0
-    inside, (found, unclosed) = boxes(shape["thought"])[0], boxes(shape["answer"])
+    inside, (closed, unclosed) = boxes(shape["thought"])[0], boxes(shape["answer"])
     return float(
-        bool(shape["thought"].strip()) and not inside and unclosed is None and _answers(found) == 1 == len(found)
+        bool(shape["thought"].strip()) and not inside and unclosed is None and _answers(closed) == 1 == len(closed)
     )
 
 
-def _answers(found: list[tuple[int, int, str]]) -> int:
-    return sum(bool(tidy(content)) for _, _, content in found)
+def _answers(contents: list[tuple[int, int, str]]) -> int:
+    return sum(bool(tidy(content)) for _, _, content in contents)
 
 
 def reward(row: dict, response: str, finish_reason: str = "stop") -> float:

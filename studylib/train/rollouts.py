@@ -22,7 +22,7 @@ def decoded(trainer, rows: Sequence[int]) -> list[list[int]]:
     inputs["input_ids"] = pad_sequence(ids, batch_first=True, padding_value=pad, padding_side="left")
     inputs["attention_mask"] = pad_sequence([torch.ones_like(x) for x in ids], batch_first=True, padding_side="left")
     each, longest = trainer.num_generations, trainer.max_completion_length
-    found = decode(
+    answers = decode(
         trainer.accelerator.unwrap_model(trainer.model),
         inputs,
         Sampling(trainer.temperature, 1.0, 0, longest),
@@ -30,7 +30,7 @@ def decoded(trainer, rows: Sequence[int]) -> list[list[int]]:
         suppress=trainer.suppressed,
         noise=own_noise(trainer, len(rows) * each, longest),
     )
-    return [ids[mask.bool()].tolist() for ids, mask in zip(found.ids, found.mask, strict=True)]
+    return [ids[mask.bool()].tolist() for ids, mask in zip(answers.ids, answers.mask, strict=True)]
 
 
 def own_noise(trainer, rollouts: int, longest: int) -> torch.Tensor:

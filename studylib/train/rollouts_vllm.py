@@ -76,16 +76,16 @@ def engine_rollouts(trainer, rows: Sequence[int]) -> list[list[int]]:
     prompts = [trainer._prompt(i).ids.tolist() for i in rows]
     pictures = [[on_white(image) for image in trainer.rows[i]["images"]] or None for i in rows]
     image_token = trainer.processing_class.image_token_id
-    asked = [folded(ids, image_token) for ids in prompts]
-    used, said, logps, _ = trainer.vllm_generation.generate(
-        prompts=[ids for ids in asked for _ in range(each)],
+    folded_prompts = [folded(ids, image_token) for ids in prompts]
+    used, answers, logps, _ = trainer.vllm_generation.generate(
+        prompts=[ids for ids in folded_prompts for _ in range(each)],
         images=[images for images in pictures for _ in range(each)] if any(pictures) else None,
         num_generations=each,
     )
     for place, (i, expected) in enumerate(zip(rows, prompts, strict=True)):
         check_prompt(trainer.rows[i]["id"], used[place * each], expected)
     trainer.engine_logps = [[float(token[0]) for token in answer] for answer in logps]
-    return [list(ids) for ids in said]
+    return [list(ids) for ids in answers]
 
 
 def folded(ids: Sequence[int], image_token: int) -> list[int]:

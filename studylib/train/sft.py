@@ -183,7 +183,7 @@ def sft_arguments(
     """TRL arguments of the paper's SFT: cosine schedule, warm-up as a share of all steps, no truncation."""
     steps = math.ceil(traces / config.batch_size) * config.epochs
     micro_batch, accumulation = loop.split(config.batch_size, config.micro_batch, "sft.micro_batch")
-    asked = dict(
+    settings = dict(
         output_dir=str(out / "resume"),
         per_device_train_batch_size=micro_batch,
         gradient_accumulation_steps=accumulation,
@@ -208,7 +208,7 @@ def sft_arguments(
         report_to=[],
         seed=seed,
     )
-    return SFTConfig(**{**asked, **(launched or {})})
+    return SFTConfig(**{**settings, **(launched or {})})
 
 
 def train_sft(

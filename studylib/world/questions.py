@@ -72,7 +72,7 @@ def row(benchmark: str, split: str, number: int, problem: str, task: Task) -> di
         "choices": task.choices,
         "answer": answer(task),
         "question_type": "multi_choice" if task.choices else "free_form",
-        "answer_type": "text" if task.choices else "integer",
+        "answer_type": "letter" if task.choices else "integer",
         "precision": None,
         "unit": None,
         "images": [draw(task.scene)],

@@ -1,10 +1,10 @@
-"""The paper's study on small things (make paper-dry-run): every stage of params/paper.yaml, started as it would be,
-and every chapter on what these published.
+"""The paper's study on small things (make paper-dry-run): every stage of params/paper.yaml, or of another scale for
+GPUs, started as it would be, and every chapter on what these published.
 
-Swapped are the model (the mini base), the data (the mini world in the files of the published sets) and the sizes; what
-a CPU cannot do is swapped too, and said at the end: responses come from the hf engine, GPUs are two processes under
-gloo, and accelerate then shards nothing (tests/test_launch.py shards the model itself). GRPO with vLLM runs in one
-process where vLLM is installed.
+Swapped are the model (the mini base, with an output head of its own as the 7B has), the data (the mini world in the
+files of the published sets) and the sizes; what a CPU cannot do is swapped too, and said at the end: responses come
+from the hf engine, GPUs are two processes under gloo, and accelerate then shards nothing (tests/test_launch.py shards
+the model itself). GRPO with vLLM runs in one process where vLLM is installed.
 """
 
 import json
@@ -22,11 +22,12 @@ import yaml
 
 from studylib.errors import StudyError
 from studylib.params.load import load_params
-from studylib.paths import ROOT, params_dir
+from studylib.paths import ROOT
 from studylib.stages.kinds import TRAINED
 from studylib.store.machine import hide_gpus
 from studylib.study.chapters import chapters, run_chapters
 from studylib.study.notebook import Study
+from tests.paper.untied import untied
 
 FOLDER = ROOT / "runs" / "dry-run"
 WORLD = {"data.train": 24, "data.text_traces": 8, "data.validation": 2, "data.test": 4}
@@ -48,27 +49,26 @@ SIZES = {
     "rl.checkpoint_every": 2,
     "distill.responses": 4,
     "mixing.responses": 2,
-    "hardware.gpus": 2,
     "launch.rollouts": "decoded",
 }
 ONE_PROCESS = {"hardware.gpus": 1, "launch.sharding": "none", "launch.rollouts": "colocate"}
 FIXED = ("method", "data", "start", "everywhere", "beta", "weight", "until")  # what makes an arm what it is
 
 
-def dry_run() -> None:
+def dry_run(scale: str = "paper") -> None:
     """Runs it and prints what ran how. Raises StudyError where one fails, or a stage ran otherwise than asked."""
     hide_gpus()
     begun = time.monotonic()
     with judge_server() as address:
-        write_params(small(address))
+        write_params(scale, small(scale, address))
         os.environ["STUDY_RUNS"] = str(FOLDER)
-        study = Study("paper", 1)
+        study = Study(scale, 1, train=True)
         study.run(*study.plan)
         made = run_chapters(chapters(), study)
         lines = [report(study, name) for name in study.plan]
         lines += [f"{run.manifest['name']:42} {run.manifest['seconds']:7.1f} s" for run in made]
         if find_spec("vllm"):
-            engine = Study("paper", 1, ONE_PROCESS)
+            engine = Study(scale, 1, True, ONE_PROCESS)
             engine.run("rl")
             lines.append(report(engine, "rl") + ", rollouts by vLLM")
         else:
@@ -77,15 +77,15 @@ def dry_run() -> None:
     print(f"{len(study.plan)} stages and {len(made)} chapters in {(time.monotonic() - begun) / 60:.1f} min")
 
 
-def write_params(overrides: dict[str, Any]) -> None:
-    """The overridden params of the paper as a file, since a chapter knows its study by scale and seed alone."""
-    told = yaml.safe_dump(load_params("paper", overrides).model_dump(mode="json"), sort_keys=False)
+def write_params(scale: str, overrides: dict[str, Any]) -> None:
+    """The overridden params of the scale as a file, since a chapter knows its study by scale and seed alone."""
+    told = yaml.safe_dump(load_params(scale, overrides).model_dump(mode="json"), sort_keys=False)
     (FOLDER / "params").mkdir(parents=True, exist_ok=True)
-    (FOLDER / "params" / "paper.yaml").write_text(told)
+    (FOLDER / "params" / f"{scale}.yaml").write_text(told)
 
 
-def small(judge: str) -> dict[str, Any]:
-    """Overrides of params/paper.yaml: model, data, sizes, and the judge's address."""
+def small(scale: str, judge: str) -> dict[str, Any]:
+    """Overrides of the scale's params: model, data, sizes, and the judge's address."""
     from tests.paper.as_published import write_published
 
     place, told = FOLDER / "data", FOLDER / "data" / "overrides.json"
@@ -93,18 +93,18 @@ def small(judge: str) -> dict[str, Any]:
         told.parent.mkdir(parents=True, exist_ok=True)
         told.write_text(json.dumps(write_published(load_params("smoke", WORLD), place)))
     data = json.loads(told.read_text())
-    model = {"path": "models/mini-base", "dtype": "float32"}
+    if not (FOLDER / "untied").exists():
+        untied(FOLDER / "untied")
+    model = {"path": str(FOLDER / "untied"), "dtype": "float32"}
     asked = {"base_url": judge, "model": "local", "audit": 4, "at_once": 2}
-    return {"model": model, **data, **SIZES, "judge": asked, "arms": _small_arms(), "released": {}}
-
-
-def _small_arms() -> dict[str, dict[str, Any]]:
-    """The arms of the paper without the sizes that they set for themselves."""
-    arms = yaml.safe_load((params_dir() / "paper.yaml").read_text())["arms"]
-    return {name: _without_sizes(arm) for name, arm in arms.items()}
+    gpus = min(2, load_params(scale).hardware.gpus)
+    arms = {name: _without_sizes(arm.model_dump()) for name, arm in load_params(scale).arms.items()}
+    small = {"model": model, **data, **SIZES, "hardware.gpus": gpus, "judge": asked}
+    return {**small, "arms": arms, "released": {}}
 
 
 def _without_sizes(arm: dict[str, Any]) -> dict[str, Any]:
+    """An arm without the sizes that it sets for itself."""
     kept = {}
     for key, value in arm.items():
         if not isinstance(value, dict):
@@ -164,6 +164,6 @@ def serve_judge() -> None:
 
 if __name__ == "__main__":
     try:
-        serve_judge() if sys.argv[1:] == ["judge"] else dry_run()
+        serve_judge() if sys.argv[1:] == ["judge"] else dry_run(*sys.argv[1:])
     except StudyError as error:
         sys.exit(f"Error: {error}")

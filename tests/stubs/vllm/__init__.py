@@ -32,6 +32,8 @@ class LLM:
 
         self.waiting.sort(key=lambda asked: "slow" in asked[1]["prompt"])
         request, prompt, settings = self.waiting.pop(0)
+        while "slow" in prompt["prompt"] and len(Path(os.environ["ENGINES"]).read_text().splitlines()) < 2:
+            time.sleep(0.05)  # on a busy machine the other engine may not have begun
         if "fatal" in prompt["prompt"]:
             time.sleep(1)  # what was answered before is on its way
             os._exit(3)

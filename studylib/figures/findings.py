@@ -1,0 +1,76 @@
+"""What a figure shows, as a sentence with its numbers, computed from the table that is drawn."""
+
+import pandas as pd
+
+from studylib.analysis.difficulty import ALL, LEVELS
+from studylib.figures.palette import in_order, name_of
+
+
+def gains(table: pd.DataFrame, arms: list[str]) -> str:
+    """Of each arm: its gain at the easiest and at the hardest level. table: difficulty.gains."""
+    cells = table[(table["against"] == "B") & (table["benchmark"] == ALL)].set_index(["arm", "level"])["estimate"]
+    said = [
+        f"{name_of(arm)} {_points(cells.get((arm, LEVELS[0])))} at L1, {_points(cells.get((arm, LEVELS[-1])))} at L5"
+        for arm in arms
+    ]
+    return "; ".join(said) + " (points)"
+
+
+def lengths(table: pd.DataFrame, arms: list[str]) -> str:
+    """How many tokens each arm answers in, beside the base. table: length.response_length."""
+    cells = table[(table["benchmark"] == ALL) & (table["level"] == ALL)].set_index("arm")["estimate"]
+    said = [f"{name_of(arm)} {cells[arm]:.0f}" for arm in arms]
+    return f"Tokens of an answer: {', '.join(said)}, the base {cells['base']:.0f}"
+
+
+def accuracy(table: pd.DataFrame) -> str:
+    """Which arm is best over all benchmarks, and the worst. table: difficulty.accuracy."""
+    cells = table[table["benchmark"] == ALL].set_index("arm")["estimate"].sort_values()
+    best, worst = cells.index[-1], cells.index[0]
+    return f"Most is right of {name_of(best)}, {cells[best]:.1f} %, least of {name_of(worst)}, {cells[worst]:.1f} %"
+
+
+def flows(table: pd.DataFrame, after: str) -> str:
+    """Shares of questions that are lost and gained on the way to an arm. table: style.flows."""
+    cells = table[table["benchmark"] == ALL].set_index("flow")["share"]
+    lost, gained = cells["right to wrong"], cells["wrong to right"]
+    return f"{name_of(after)} loses {lost:.1f} % of the questions and gains {gained:.1f} %"
+
+
+def words(table: pd.DataFrame) -> str:
+    """Who checks itself in words. table: style.word_counts."""
+    cells = table.groupby("arm", sort=False)["per_1000_responses"].sum()
+    said = [f"{name_of(arm)} {cells[arm] / 1000:.1f}" for arm in in_order(list(cells.index))]
+    return f"Reflection words per answer: {', '.join(said)}"
+
+
+def checkpoints(table: pd.DataFrame) -> str:
+    """Which checkpoint of each arm was chosen, and whether that is its last. table: checkpoints.checkpoint_scores."""
+    said = []
+    for arm in in_order(list(table["arm"].unique())):
+        rows = table[table["arm"] == arm].sort_values("number")
+        chosen = rows[rows["chosen"]].iloc[0]
+        last = " (its last)" if chosen["number"] == rows["number"].max() else f" of {rows['number'].max():g}"
+        said.append(f"{name_of(arm)} {chosen['unit']} {chosen['number']:g}{last}")
+    return f"Best on validation: {', '.join(said)}"
+
+
+def rewards(log: pd.DataFrame) -> str:
+    """Where the reward began and ended, means over a tenth of each run. log: the training logs."""
+    said = []
+    for arm in in_order(list(log["arm"].unique())):
+        reward = log[log["arm"] == arm].sort_values("step")["reward"]
+        tenth = max(1, len(reward) // 10)
+        said.append(f"{name_of(arm)} from {reward.head(tenth).mean():.2f} to {reward.tail(tenth).mean():.2f}")
+    return f"Reward: {', '.join(said)}"
+
+
+def at_least_as_good(verdicts: pd.DataFrame) -> str:
+    """How many combinations hold, fail and are undecided over all benchmarks. table: verdicts.judge of chapter 11."""
+    counts = verdicts[verdicts["benchmarks"] == ALL]["verdict"].value_counts()
+    said = [f"{counts.get(verdict, 0)} {verdict}" for verdict in ("holds", "fails", "undecided")]
+    return f"At least as good as the better parent at every level: {', '.join(said)}"
+
+
+def _points(value: float | None) -> str:
+    return "no questions" if value is None else f"{value:+.0f}"

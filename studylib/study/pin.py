@@ -1,0 +1,95 @@
+"""What the params leave open of the hub, in one go: commits, columns, level columns (make pin)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from studylib.data import hub, schemas
+from studylib.engine.models import local_model
+from studylib.engine.snapshot import commit_now
+from studylib.errors import StudyError
+from studylib.params.load import Params
+from studylib.params.schema import HubSet, Model
+
+
+@dataclass(frozen=True)
+class Pin:
+    """One name of the params: its key, the commit (None for a folder here), its columns, the column of published levels
+    ("" for none), and what is in the way."""
+
+    key: str
+    asked: HubSet | Model
+    commit: str | None = None
+    columns: tuple[str, ...] = ()
+    level: str = ""
+    problem: str = ""
+
+    @property
+    def name(self) -> str:
+        return self.asked.name if isinstance(self.asked, HubSet) else self.asked.path
+
+
+def pins(params: Params) -> Iterator[Pin]:
+    """A pin of each model and dataset of the params. Fetches the datasets, since only their rows tell their columns."""
+    for key, model in [("model", params.model), *((f"released.{arm}", each) for arm, each in params.released.items())]:
+        yield _pinned(Pin(key, model))
+    sets = {
+        f"data.benchmarks.{name}": (spec, schemas.BENCHMARKS[name]) for name, spec in params.data.benchmarks.items()
+    }
+    kinds = {"queries": schemas.QUERIES, "validation": schemas.QUERIES, **schemas.TRACES}
+    sets |= {f"data.hub.{name}": (spec, kinds[name]) for name, spec in params.data.hub.items()}
+    for key, (spec, schema) in sets.items():
+        found = _pinned(Pin(key, spec))
+        yield found if found.problem else _with_columns(found, schema)
+
+
+def _pinned(pin: Pin) -> Pin:
+    dataset = isinstance(pin.asked, HubSet)
+    if (hub.local(pin.asked) if dataset else local_model(pin.asked)).exists():
+        return pin
+    try:
+        commit = commit_now(
+            pin.name, pin.asked.revision, *(("dataset", pin.key, "name") if dataset else ("model", pin.key, "path"))
+        )
+    except StudyError as error:
+        return Pin(pin.key, pin.asked, problem=str(error))
+    return Pin(pin.key, pin.asked.model_copy(update={"revision": commit}), commit)
+
+
+def _with_columns(pin: Pin, schema: schemas.Schema) -> Pin:
+    try:
+        columns, level = hub.layout(pin.asked, schema, pin.key)
+    except StudyError as error:
+        return Pin(pin.key, pin.asked, pin.commit, problem=str(error))
+    return Pin(pin.key, pin.asked, pin.commit, tuple(columns), level)
+
+
+def table(found: list[Pin]) -> Iterator[str]:
+    """A line a pin; under a dataset its columns, under what cannot be had the reason."""
+    for pin in found:
+        levels = f"levels: {pin.level or 'ours'}" if pin.key.startswith("data.benchmarks.") and pin.columns else ""
+        where = pin.commit or ("not found" if pin.problem else "a folder here")
+        yield f"{pin.key:28} {pin.name:50} {where:42} {levels}".rstrip()
+        if pin.columns:
+            yield f"{'':28} columns: {', '.join(pin.columns)}"
+        if pin.problem:
+            yield f"{'':28} {pin.problem}"
+
+
+def block(found: list[Pin]) -> str:
+    """The sections of the params with these commits and level columns, as YAML to paste."""
+    sections: dict[str, Any] = {}
+    for pin in found:
+        told = pin.asked.model_dump(exclude_defaults=True)
+        if pin.level:
+            told["level_column"] = pin.level
+        *parents, last = pin.key.split(".")
+        place = sections
+        for part in parents:
+            place = place.setdefault(part, {})
+        place[last] = told
+    return yaml.safe_dump(sections, sort_keys=False, width=1000)

@@ -1,0 +1,7 @@
+"""Chapter 12: is a printed number reproduced?"""
+
+
+def reproduced(estimate: float, half: float, printed: float, margin: float) -> str:
+    """ "holds" if the whole interval (estimate +- half) is within the margin of what was printed, "fails" if it lies
+    beyond it, "undecided" if it sticks out."""
+    raise NotImplementedError("yours to write")

@@ -1,0 +1,11 @@
+"""Chapter 11: at least as good at every level."""
+
+import numpy as np
+
+
+def at_least_as_good(differences: list[np.ndarray], margin: float) -> float:
+    """The p of "above -margin in every part" (intersection-union): that of the weakest part's one-sided t test.
+
+    differences: one array per part, a level and a parent, of paired differences in points, one per question.
+    """
+    raise NotImplementedError("yours to write")

@@ -1,0 +1,13 @@
+"""Chapter 09: the mixed set."""
+
+
+def mix(answers: dict[str, list[tuple[str, bool]]], traces: dict[str, list[str]]) -> list[tuple[str, str]]:
+    """Rows (query, text) of the mixed set: all right answers of a query, or, where none is right, all its traces.
+
+    answers: by query, each answer with whether it is right. traces: by query, for some of them.
+    """
+    rows = []
+    for query, texts in answers.items():
+        kept = [text for text, right in texts if right] or traces.get(query, [])
+        rows += [(query, text) for text in kept]
+    return rows

@@ -1,0 +1,9 @@
+"""Chapter 08: how much of a trace is given at which step."""
+
+from math import cos, pi
+
+
+def prefix_share(step: int, steps: int, until: float) -> float:
+    """Share of the trace at a step counted from 0: 1 at first, then half a cosine down to 0 at `until` of the steps."""
+    reached = step / (until * steps)
+    return (1 + cos(pi * reached)) / 2 if reached < 1 else 0.0

@@ -1,0 +1,38 @@
+"""Titles say what the table says, in lines that fit a phone, and flows have colours of their own."""
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from studylib.figures import findings, palette, style
+
+
+def test_a_finding_holds_the_tables_numbers_with_their_signs():
+    cells = [("sft_eureka", "L1", -12.6), ("sft_eureka", "L5", 11.4), ("rl", "L1", 1.2), ("rl", "L5", 3.0)]
+    table = pd.DataFrame(cells, columns=["arm", "level", "estimate"]).assign(benchmark="all", against="B")
+    biased = table.assign(against="A", estimate=99.0)
+    said = findings.gains(pd.concat([biased, table]), ["sft_eureka", "rl"])
+    assert "SFT (Eureka-Distill) -13 at L1, +11 at L5" in said and "RL +1 at L1, +3 at L5" in said
+    assert "no questions at L1" in findings.gains(table[table["level"] == "L5"], ["rl"])
+
+
+def test_the_best_and_the_worst_are_those_over_all_benchmarks():
+    table = pd.DataFrame({"arm": ["base", "rl", "rl"], "benchmark": ["all", "all", "A"], "estimate": [50.0, 60.0, 1.0]})
+    assert findings.accuracy(table) == "Most is right of RL, 60.0 %, least of Base, 50.0 %"
+
+
+def test_a_long_title_takes_lines_and_room_and_none_is_none():
+    fig = palette.dress(go.Figure(), "plain", 300)
+    assert palette.titled(fig, "").layout.title.text == "plain"
+    fig = palette.titled(fig, "a sentence of many words " * 5)
+    lines = fig.layout.title.text.split("<br>")
+    assert len(lines) > 1 and max(map(len, lines)) <= palette.LINE and fig.layout.height == 300 + 18 * (len(lines) - 1)
+
+
+def test_gained_and_lost_are_no_arms_colours():
+    assert not {style.GAINED, style.LOST} & {*palette.COLOURS.values(), *palette.SPARE_COLOURS}
+
+
+def test_no_text_of_a_figure_is_smaller_than_a_phone_shows():
+    fig = palette.stamped(palette.dress(go.Figure(go.Scatter(x=[1], y=[1])), "title", 300), "stamp")
+    sizes = [fig.layout.font.size, fig.layout.legend.font.size, fig.layout.xaxis.tickfont.size]
+    assert min(*sizes, *(note.font.size for note in fig.layout.annotations)) >= 11
