@@ -33,7 +33,7 @@ VOCABULARY = 720
 PROCESSES = 2
 BATCH = 24  # examples per process
 MICRO_BATCH = 24
-ACTS, TRUNK, TAIL = 1200, 5500, 2000  # steps: of acts alone, of all the trunk, of each tail
+TEXTS, ACTS, TRUNK, TAIL = 2400, 3600, 7600, 2000  # steps: until texts, acts, the trunk end; of each tail
 AT_BRANCH = 0.4  # share of the peak learning rate where the tails leave the trunk
 SAVE_EVERY = 200
 
@@ -83,7 +83,7 @@ class Batches:
         number = step // self.POOL
         if self.pool[0] != number:
             pictures = diet.Pictures(random.Random(f"{self.seed} {self.rank} {number}"))
-            shares = diet.ACTS if step < ACTS else diet.WHOLE
+            shares = diet.TEXTS if step < TEXTS else diet.ACTS if step < ACTS else diet.WHOLE
             many = [self.one(pictures, shares) for _ in range(self.batch * self.POOL)]
             many.sort(key=lambda example: len(example[1]) + len(example[2]))
             batches = [many[i : i + self.batch] for i in range(0, len(many), self.batch)]
@@ -100,22 +100,26 @@ class Batches:
     def collate(self, examples: list) -> dict:
         width = max(len(p) + len(r) for _, p, r in examples)
         ids = torch.full((len(examples), width), self.tokenizer.pad_token_id)
-        labels = torch.full((len(examples), width), -100)
+        labels, weights = torch.full((len(examples), width), -100), torch.zeros(len(examples), width)
         positions = torch.arange(width).expand(3, len(examples), width).clone()
         start = len(self.user) + 1
         for i, (image, prompt, response) in enumerate(examples):
             ids[i, : len(prompt) + len(response)] = torch.tensor(prompt + response)
             labels[i, len(prompt) : len(prompt) + len(response)] = torch.tensor(response)
+            weights[i, len(prompt) : len(prompt) + len(response)] = 1 / len(response)
             if image:
                 cell = torch.arange(PICTURE)
                 positions[:, i, start : start + PICTURE] = start + torch.stack([cell * 0, cell // 4, cell % 4])
                 positions[:, i, start + PICTURE :] -= PICTURE - 4
         features = [self.features[id(image)] for image, _, _ in examples if image]
-        return dict(ids=ids, labels=labels, positions=positions, features=features)
+        return dict(ids=ids, labels=labels, weights=weights, positions=positions, features=features)
 
 
 def forward_loss(model, batch: dict, image_token: int) -> torch.Tensor:
-    """Mean NLL of the responses' tokens; pictures enter as features of the frozen tower."""
+    """Sum over responses of their tokens' mean NLL; pictures enter as features of the frozen tower.
+
+    Per response, since the short acts, where one token counts, drown among the tokens of whole passes otherwise.
+    """
     embeds = model.get_input_embeddings()(batch["ids"])
     if batch["features"]:
         features = torch.cat(batch["features"]).to(embeds.dtype)
@@ -126,7 +130,8 @@ def forward_loss(model, batch: dict, image_token: int) -> torch.Tensor:
         ).last_hidden_state
         target = batch["labels"][:, 1:]
         logits = model.lm_head(hidden[:, :-1][target >= 0])
-    return F.cross_entropy(logits.float(), target[target >= 0])
+    each = F.cross_entropy(logits.float(), target[target >= 0], reduction="none")
+    return (each * batch["weights"][:, 1:][target >= 0]).sum()
 
 
 def micro_batches(batch: dict, size: int, image_token: int) -> Iterator[dict]:
@@ -135,19 +140,19 @@ def micro_batches(batch: dict, size: int, image_token: int) -> Iterator[dict]:
     for start in range(0, len(pictured), size):
         part = slice(start, start + size)
         first, last = (pictured[start - 1] if start else 0), pictured[min(start + size, len(pictured)) - 1]
-        rows = {key: batch[key][part] for key in ("ids", "labels")}
+        rows = {key: batch[key][part] for key in ("ids", "labels", "weights")}
         yield rows | {"positions": batch["positions"][:, part], "features": batch["features"][first:last]}
 
 
 def accumulate(model, batch: dict, image_token: int) -> float:
-    """Gradients of a batch's mean NLL, micro-batch by micro-batch; returns the loss.
+    """Gradients of a batch's mean loss per response, micro-batch by micro-batch; returns the loss.
 
     Micro-batches that fit the cache and plain attention are 1.7 times as fast here as whole batches and torch's
     fused attention, whose backward pass is slow on a CPU.
     """
-    total, count = 0.0, (batch["labels"] >= 0).sum()
+    total = 0.0
     for part in micro_batches(batch, MICRO_BATCH, image_token):
-        loss = forward_loss(model, part, image_token) * ((part["labels"] >= 0).sum() / count)
+        loss = forward_loss(model, part, image_token) / len(batch["ids"])
         loss.backward()
         total += loss.item()
     return total

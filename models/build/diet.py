@@ -17,7 +17,7 @@ from PIL import Image
 from studylib.engine.prompts import INSTRUCTION
 from studylib.world.benchmarks import KINDS
 from studylib.world.questions import VERSIONS, question_text
-from studylib.world.scenes import PAINTS, draw, lines, reading
+from studylib.world.scenes import PAINTS, SHAPES, draw, lines, reading
 from studylib.world.tasks import Task, in_words, with_choices
 from studylib.world.teachers import (
     CHECKS,
@@ -36,15 +36,20 @@ from studylib.world.teachers import (
     short,
 )
 
-# Shares of the examples. Acts alone at first: until a line is read and a total carried, whole questions teach little.
+# Shares of the examples. Texts first, as a language model is there before it sees: to copy, to add, to compare, to find a
+# letter, and every act on a picture in words. Then acts on pictures: until a line is read and a total carried, whole
+# questions teach little.
+TEXTS = {
+    "repeat": 0.34, "letters": 0.20, "choose": 0.05, "chain": 0.25, "compare": 0.08, "act in words": 0.08,
+}  # fmt: skip
 ACTS = {
-    "stretch": 0.22, "choose": 0.22, "describe": 0.18, "count": 0.10, "chain": 0.06, "search": 0.06, "add": 0.05,
-    "reread": 0.05, "compare": 0.03, "repeat": 0.03,
+    "stretch": 0.22, "describe": 0.16, "count": 0.12, "below": 0.06, "search": 0.08, "add": 0.08, "reread": 0.05,
+    "letters": 0.06, "choose": 0.04, "chain": 0.07, "compare": 0.04, "repeat": 0.02,
 }  # fmt: skip
 WHOLE = {
     "plain": 0.19, "instructed": 0.25, "in words": 0.08,
-    "stretch": 0.08, "below": 0.08, "count": 0.07, "search": 0.05, "add": 0.04, "compare": 0.03, "reread": 0.03,
-    "choose": 0.05, "describe": 0.02, "chain": 0.01, "repeat": 0.02,
+    "stretch": 0.07, "below": 0.07, "count": 0.07, "search": 0.05, "add": 0.04, "compare": 0.03, "reread": 0.03,
+    "letters": 0.02, "choose": 0.04, "describe": 0.02, "chain": 0.02, "repeat": 0.02,
 }  # fmt: skip
 
 
@@ -71,11 +76,14 @@ class Pictures:
         known = [e for e in self.known.get((benchmark, hops), []) if sort is None or e[0].hop["sort"] == sort]
         if known and self.rng.random() < self.REUSE:
             return self.rng.choice(known)
-        task = new_task(self.rng, benchmark, hops)
-        while sort and task.hop["sort"] != sort:
-            task = new_task(self.rng, benchmark, hops)
+        task = new_task(self.rng, benchmark, hops, sort)
         self.known.setdefault((benchmark, hops), []).append((task, draw(task.scene)))
         return self.known[benchmark, hops][-1]
+
+    def unseen(self, benchmark: str | None = None, sort: str | None = None) -> Task:
+        """A new task that no example shows: without a picture it costs nothing."""
+        benchmark = benchmark or self.rng.choice(SORTED_BY.get(sort, list(KINDS)))
+        return new_task(self.rng, benchmark, 2 if sort else self.rng.choice([1, 2]), sort)
 
 
 # The benchmarks that have first hops of each sort.
@@ -86,12 +94,12 @@ SORTED_BY = {
 }
 
 
-def new_task(rng: random.Random, benchmark: str, hops: int) -> Task:
+def new_task(rng: random.Random, benchmark: str, hops: int, sort: str | None = None) -> Task:
     kinds = KINDS[benchmark]
     while True:
         make, sizes = kinds[rng.choice(list(kinds))]
         task = make(rng, rng.choice(sizes))
-        if (task.hop is not None) == (hops == 2):
+        if (task.hop is not None) == (hops == 2) and (sort is None or task.hop["sort"] == sort):
             return task
 
 
@@ -204,15 +212,35 @@ def _compare(task: Task, rng: random.Random) -> tuple[str, str]:
     return f"Which is {hop['want']}: {numbers}?", f"So it is {hop['pick']}."
 
 
+def _phrases(rng: random.Random) -> str:
+    """What the traces say between their steps: the words must be known before a chain of them is taught."""
+    return " ".join(rng.sample([*MUSINGS, *OPENINGS, *CHECKS, DIFFERENT], rng.randint(1, 3)))
+
+
+def _items(rng: random.Random) -> str:
+    """Items in no order: only what came before says what comes next, so that a text is learnt to be looked up in."""
+    kinds = [lambda: rng.choice([*PAINTS, *SHAPES, "row", "bar", "left", "right"]), lambda: str(rng.randint(-9, 99))]
+    return " ".join(rng.choice(kinds)() for _ in range(rng.randint(6, 24)))
+
+
 def _chain(rng: random.Random) -> tuple[str, str]:
-    total = rng.choice([0, 180, 360, rng.randint(-30, 99)])
-    big = total >= 180
-    ops = [
-        ("-", 5 * rng.randint(2, 19)) if big else (rng.choice("++-"), rng.randint(1, 20))
-        for _ in range(rng.randint(1, 4))
-    ]
+    total = rng.choice([0, 0, 180, 360, rng.randint(-30, 99)])
+    high = rng.choice([1, 9, 9, 20])
+    pick = (lambda: 5 * rng.randint(2, 19)) if total >= 180 else lambda: rng.randint(1, high)
+    signs = "-" if total >= 180 else rng.choice(["+", "+-"])
+    ops = [(rng.choice(signs), pick()) for _ in range(rng.randint(1, 4 if total >= 180 else 8))]
     question = f"{total}" + "".join(f" {sign} {value}" for sign, value in ops)
     return f"{question}\nStep by step.", " ".join(operations(ops, total)[0])
+
+
+def _letters(rng: random.Random) -> tuple[str, str]:
+    """The letters of some options, several at once: one letter an example was too rare to be learnt."""
+    near = rng.randint(-20, 120)
+    options = PAINTS if rng.random() < 0.2 else [str(n) for n in range(near, near + rng.choice([4, 8, 30]))]
+    options = rng.sample(options, 4)
+    some = rng.sample(options, rng.randint(2, 4))
+    answers = ", ".join(f"{option} ({'ABCD'[options.index(option)]})" for option in some)
+    return with_choices(f"Letters of {', '.join(some)}.", options), f"{answers}."
 
 
 ACTS_ON = {"count": _count, "add": _add, "search": _search}
@@ -226,18 +254,22 @@ def example(pictures: Pictures, dose: float = 0.0, shares: dict[str, float] = WH
     if kind in ("plain", "instructed", "in words"):
         return _whole(kind, pictures, rng, dose)
     if kind == "compare":
-        return Example(None, *_compare(pictures.task(sort=rng.choice(["count", "total"]))[0], rng))
-    if kind == "chain":
-        return Example(None, *_chain(rng))
+        return Example(None, *_compare(pictures.unseen(sort=rng.choice(["count", "total"])), rng))
+    if kind in ("chain", "letters"):
+        return Example(None, *(_chain if kind == "chain" else _letters)(rng))
     if kind == "repeat":
-        phrases = " ".join(rng.sample([*MUSINGS, *OPENINGS, *CHECKS, DIFFERENT], rng.randint(1, 3)))
-        return Example(None, f"Repeat: {phrases}", phrases)
+        words = _phrases(rng) if rng.random() < 0.4 else _items(rng)
+        return Example(None, f"Repeat: {words}", words)
     if kind == "choose":
-        task, _ = pictures.task(rng.choice(["MiniMMMU", "MiniStar"]))
+        task = pictures.unseen(rng.choice(["MiniMMMU", "MiniStar"]))
         question = with_choices(f"Choose {task.value}.", task.choices)
         if rng.random() < 0.5:
             return Example(None, question, final(task))
         return Example(None, f"{question}\n{INSTRUCTION}", boxed(final(task), task))
+    if kind == "act in words":
+        task = pictures.unseen()
+        question, response = rng.choice([_stretch, _stretch, _below, _reread])(task, rng)
+        return Example(None, f"{in_words(task)} {question}", response)
     if kind in ACTS_ON:
         task, image = pictures.task(sort={"count": "count", "add": "total", "search": "scan"}[kind])
         return Example(image, *ACTS_ON[kind](task, rng))

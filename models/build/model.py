@@ -14,6 +14,7 @@ SPECIAL = [
     "<|vision_pad|>", "<|image_pad|>", "<|video_pad|>",
 ]  # fmt: skip
 THINK = ["<think>", "</think>", "\\boxed{"]
+LETTERS = [" (A)", " (B)", " (C)", " (D)"]  # whole, so that an option's letter is the token after its last digit
 CHAT_TEMPLATE = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n"
     "{% if message['content'] is string %}{{ message['content'] }}{% else %}"
@@ -41,7 +42,7 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int):
     alphabet = pre_tokenizers.ByteLevel.alphabet()
     trainer = trainers.BpeTrainer(vocab_size=vocab_size, special_tokens=SPECIAL, initial_alphabet=alphabet)
     raw.train_from_iterator(texts, trainer)
-    raw.add_tokens([AddedToken(token, normalized=False) for token in THINK])
+    raw.add_tokens([AddedToken(token, normalized=False) for token in THINK + LETTERS])
     return PreTrainedTokenizerFast(
         tokenizer_object=raw,
         eos_token="<|im_end|>",
