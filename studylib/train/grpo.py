@@ -17,20 +17,20 @@ from trl import GRPOConfig, GRPOTrainer
 from trl.trainer.utils import split_tensor_dict
 
 from studylib.data.rows import without_pictures
-from studylib.engine.models import add_lora, freeze_vision, load_model, load_processor, never_sampled
+from studylib.engine.models import never_sampled
 from studylib.params.schema import Rl
 from studylib.train import loop
 from studylib.train.encode import (
     Prompt,
     Prompts,
     Target,
-    at_places,
     forward_inputs,
+    gather_tokens,
     language_base,
     pack,
     pack_targets,
 )
-from studylib.train.heads import light_head, plain_attention
+from studylib.train.heads import light_head
 from studylib.train.rewards import ACCURACY, FORMAT, outcome, well_formed
 from studylib.train.rollouts import dealt_order, decoded
 
@@ -186,9 +186,9 @@ class RolloutTrainer(loop.Resumable, GRPOTrainer):
             part = slice(start, start + size)
             outputs, places = self._score(model, self._batch_rows[part], answers[part])
             width = places.shape[1]
-            logps[part, :width] = at_places(outputs.log_probs, places)
+            logps[part, :width] = gather_tokens(outputs.log_probs, places)
             if compute_entropy:
-                entropies[part, :width] = at_places(outputs.entropy, places)
+                entropies[part, :width] = gather_tokens(outputs.entropy, places)
         return logps, entropies if compute_entropy else None, None
 
     def first_of_group(self) -> torch.Tensor:
@@ -253,12 +253,9 @@ class RolloutTrainer(loop.Resumable, GRPOTrainer):
 def rl_arguments(config: Rl, out: Path, seed: int, launched: Mapping[str, Any] | None = None) -> GRPOConfig:
     """TRL arguments of the paper's GRPO; one generation batch serves `mini_batches` optimizer steps."""
     mini_batch = config.prompts_per_step * config.rollouts // config.mini_batches
-    micro_batch, accumulation = loop.split(mini_batch, config.micro_batch, "rl.micro_batch")
-    settings = dict(
-        output_dir=str(out / "resume"),
-        per_device_train_batch_size=micro_batch,
-        gradient_accumulation_steps=accumulation,
-        steps_per_generation=accumulation * config.mini_batches,
+    settings = loop.arguments(config, out, seed, mini_batch, "rl")
+    settings |= dict(
+        steps_per_generation=settings["gradient_accumulation_steps"] * config.mini_batches,
         num_generations=config.rollouts,
         max_completion_length=config.max_new_tokens,
         temperature=config.temperature,
@@ -271,27 +268,13 @@ def rl_arguments(config: Rl, out: Path, seed: int, launched: Mapping[str, Any] |
         scale_rewards="group",
         reward_weights=[ACCURACY, FORMAT],
         vllm_importance_sampling_correction=False,
-        learning_rate=config.lr,
         lr_scheduler_type="constant_with_warmup",
         warmup_steps=round(config.warmup * config.steps * config.mini_batches),
-        weight_decay=0.0,
-        max_grad_norm=config.max_grad_norm,
-        optim="adamw_torch_fused",
         max_steps=config.steps * config.mini_batches,
         shuffle_dataset=False,
-        bf16=config.dtype == "bfloat16",
-        use_cpu=not torch.cuda.is_available(),
-        gradient_checkpointing=torch.cuda.is_available(),
-        remove_unused_columns=False,
-        dataloader_pin_memory=torch.cuda.is_available(),
-        save_strategy="no",
-        save_total_limit=1,
         logging_steps=config.mini_batches,
-        disable_tqdm=True,
-        report_to=[],
-        seed=seed,
     )
-    return GRPOConfig(**{**settings, **(launched or {})})
+    return GRPOConfig(**settings | dict(launched or {}))
 
 
 def train_grpo(
@@ -315,21 +298,14 @@ def train_grpo(
     """
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
-    processor = load_processor(model_path)
-    model = load_model(model_path, loop.base_dtype(config))
-    freeze_vision(model)
-    plain_attention(model)
-    prompts = Prompts(model, processor, rows)
-    if config.lora is not None:
-        torch.manual_seed(seed)
-        model = add_lora(model, config.lora)
+    processor, model = loop.load_for_training(model_path, config, seed)
     each = config.mini_batches
     log = loop.Log(out / "log.jsonl", "GRPO", LOGGED, report, each)
     trainer = build(
         model=model,
         args=rl_arguments(config, out, seed, launched),
         processing_class=processor,
-        prompts=prompts,
+        prompts=Prompts(model, processor, rows),
         rows=rows,
         suppressed=never_sampled(processor),
         order=dealt_order(len(rows), config, seed),

@@ -15,8 +15,6 @@ from pathlib import Path
 import torch
 
 from studylib.data.rows import column
-from studylib.params.schema import Rl
-from studylib.train import loop
 from studylib.train.encode import targets
 from studylib.train.grpo import RolloutTrainer, train_grpo
 
@@ -99,22 +97,13 @@ class InterleavedTrainer(RolloutTrainer):
 
 
 def train_interleaved(
-    model_path: str | Path,
-    rows: Sequence[dict],
-    out: str | Path,
-    *,
-    config: Rl,
-    weight: float,
-    seed: int,
-    everywhere: bool = False,
-    report: loop.Report = loop.say,
-    **launched,
+    model_path: str | Path, rows: Sequence[dict], out: str | Path, *, weight: float, everywhere=False, **settings
 ) -> dict:
-    """As `train_grpo`, `launched` too; rows carry a "trace", and "masked" spans of it where it has some.
+    """As `train_grpo`, which takes the `settings`; rows carry a "trace", and "masked" spans of it where it has some.
 
     The log has "taught" and "reinforced" (shares of the questions that got the SFT and the RL loss), the number of
     "demonstrations" of a step and their "demonstration_tokens", "sft_loss" and, at some steps, the norms of both
     losses' gradients, "sft_gradient" and "rl_gradient".
     """
     build = partial(InterleavedTrainer, weight=weight, everywhere=everywhere)
-    return train_grpo(model_path, rows, out, config=config, seed=seed, report=report, build=build, **launched)
+    return train_grpo(model_path, rows, out, build=build, **settings)

@@ -8,6 +8,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 from accelerate.utils import broadcast_object_list
@@ -16,10 +17,11 @@ from safetensors.torch import load_file
 from torch.distributed.tensor import DTensor
 from transformers import PrinterCallback, Trainer, TrainerCallback
 
-from studylib.engine.models import load_model
+from studylib.engine.models import add_lora, freeze_vision, load_model, load_processor
 from studylib.errors import StudyError
 from studylib.params.schema import Rl, Sft
 from studylib.train.encode import language_base
+from studylib.train.heads import plain_attention
 from studylib.train.sharding import float_outputs
 
 CHECKPOINT_SECONDS = 90  # work that a kill may cost
@@ -53,6 +55,45 @@ def split(batch: int, micro: int, key: str) -> tuple[int, int]:
     if batch % micro:
         raise StudyError(f"{key} is {micro}, which does not divide a batch of {batch}: choose a divisor.")
     return micro, batch // micro
+
+
+def load_for_training(model_path: str | Path, config: Sft | Rl, seed: int):
+    """Processor and model: the vision tower frozen, adapters where the params want them."""
+    processor, model = load_processor(model_path), load_model(model_path, base_dtype(config))
+    freeze_vision(model)
+    plain_attention(model)
+    if config.lora is not None:
+        torch.manual_seed(seed)
+        model = add_lora(model, config.lora)
+    return processor, model
+
+
+def arguments(config: Sft | Rl, out: Path, seed: int, batch: int, section: str) -> dict[str, Any]:
+    """Trainer arguments that SFT and RL share. batch: rows of an optimizer step; section: the params that errors name.
+
+    Raises StudyError where the batch does not divide.
+    """
+    micro_batch, accumulation = split(batch, config.micro_batch, f"{section}.micro_batch")
+    gpu = torch.cuda.is_available()
+    return dict(
+        output_dir=str(out / "resume"),
+        per_device_train_batch_size=micro_batch,
+        gradient_accumulation_steps=accumulation,
+        learning_rate=config.lr,
+        weight_decay=0.0,
+        max_grad_norm=config.max_grad_norm,
+        optim="adamw_torch_fused",
+        bf16=config.dtype == "bfloat16",
+        use_cpu=not gpu,
+        gradient_checkpointing=gpu,
+        dataloader_pin_memory=gpu,
+        remove_unused_columns=False,
+        save_strategy="no",
+        save_total_limit=1,
+        disable_tqdm=True,
+        report_to=[],
+        seed=seed,
+    )
 
 
 def last_checkpoint(out: Path) -> Path | None:

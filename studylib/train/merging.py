@@ -53,8 +53,6 @@ def merge(
     At the ends the parent itself is written, whatever the method: TIES would trim it. Returns how many tensors were
     merged and how many both parents share. Raises StudyError if a tensor is missing or of another shape.
     """
-    if not 0 <= share <= 1:
-        raise StudyError(f"The SFT share is {share}: it must be between 0 and 1.")
     mine, other = read_weights(sft), read_weights(rl)
     wrong = set(mine) ^ set(other) | {k for k in mine.keys() & other.keys() if mine[k].shape != other[k].shape}
     if wrong:

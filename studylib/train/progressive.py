@@ -21,7 +21,6 @@ import torch
 from studylib.data.rows import column
 from studylib.errors import StudyError
 from studylib.params.schema import Rl
-from studylib.train import loop
 from studylib.train.encode import Prompt, Target, targets
 from studylib.train.grpo import RolloutTrainer, train_grpo
 
@@ -116,13 +115,11 @@ def train_progressive(
     out: str | Path,
     *,
     config: Rl,
-    seed: int,
-    weight: float = 0.2,
-    until: float = 0.6,
-    report: loop.Report = loop.say,
-    **launched,
+    weight: float,
+    until: float,
+    **settings,
 ) -> dict:
-    """As `train_grpo`, `launched` too; rows carry a "trace" and a "pass_rate" between 0 and 1, measured beforehand.
+    """As `train_grpo`, which takes the `settings`; rows carry a "trace" and a "pass_rate" measured beforehand.
 
     The log has "prefix_share" (of the trace), "taught" (share of rollouts that start from a prefix), "sft_loss" and
     "prefix_length" (mean tokens of the questions that have a prefix).
@@ -132,4 +129,4 @@ def train_progressive(
         name = column(rows, "id")[rates.index(None)]
         raise StudyError(f"Row {name} has no pass_rate: sample the base on the queries first.")
     build = partial(ProgressiveTrainer, steps=config.steps, until=until, weight=weight)
-    return train_grpo(model_path, rows, out, config=config, seed=seed, report=report, build=build, **launched)
+    return train_grpo(model_path, rows, out, config=config, build=build, **settings)

@@ -30,7 +30,7 @@ def decoded(trainer, rows: Sequence[int]) -> list[list[int]]:
         suppress=trainer.suppressed,
         noise=own_noise(trainer, len(rows) * each, longest),
     )
-    return [ids[mask.bool()].tolist() for ids, mask in zip(answers.ids, answers.mask, strict=True)]
+    return [answer.ids for answer in answers]
 
 
 def own_noise(trainer, rollouts: int, longest: int) -> torch.Tensor:
