@@ -156,7 +156,7 @@ class Batch:
 
 
 def rope_table(text, like: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Cosines and sines of text positions, (positions, head size): text stands alike on all three axes."""
+    """Cosines and sines of text positions, (positions, head size): text has the same position on all three axes."""
     positions = torch.arange(text.config.max_position_embeddings).expand(3, 1, -1)
     cos, sin = text.rotary_emb(like, positions)
     return cos[0], sin[0]

@@ -32,9 +32,13 @@ from studylib.train.encode import (
 )
 from studylib.train.heads import light_head
 from studylib.train.rewards import ACCURACY, FORMAT, outcome, well_formed
-from studylib.train.rollouts import dealt_order, decoded
+from studylib.train.rollouts import decoded, sharded_order
 
 ANSWERS_EVERY = 10  # steps
+OWN_METRICS = (
+    "taught reinforced sft_loss demonstrations demonstration_tokens sft_gradient rl_gradient "
+    "prefix_share prefix_length engine_gap engine_gap_max"
+).split()
 LOGGED = {
     "loss": "loss",
     "learning_rate": "lr",
@@ -49,17 +53,7 @@ LOGGED = {
     "clip_ratio/region_mean": "clipped",
     "frac_reward_zero_std": "zero_variance",
     "grad_norm": "grad_norm",
-    "taught": "taught",
-    "reinforced": "reinforced",
-    "sft_loss": "sft_loss",
-    "demonstrations": "demonstrations",
-    "demonstration_tokens": "demonstration_tokens",
-    "sft_gradient": "sft_gradient",
-    "rl_gradient": "rl_gradient",
-    "prefix_share": "prefix_share",
-    "prefix_length": "prefix_length",
-    "engine_gap": "engine_gap",
-    "engine_gap_max": "engine_gap_max",
+    **{name: name for name in OWN_METRICS},
     "num_tokens": "tokens",
     "step_time": "step_seconds",
     "generation": "generation_seconds",
@@ -184,11 +178,11 @@ class RolloutTrainer(loop.Resumable, GRPOTrainer):
         size = batch_size or len(answers)
         for start in range(0, len(answers), size):
             part = slice(start, start + size)
-            outputs, places = self._score(model, self._batch_rows[part], answers[part])
-            width = places.shape[1]
-            logps[part, :width] = gather_tokens(outputs.log_probs, places)
+            outputs, token_index = self._score(model, self._batch_rows[part], answers[part])
+            width = token_index.shape[1]
+            logps[part, :width] = gather_tokens(outputs.log_probs, token_index)
             if compute_entropy:
-                entropies[part, :width] = gather_tokens(outputs.entropy, places)
+                entropies[part, :width] = gather_tokens(outputs.entropy, token_index)
         return logps, entropies if compute_entropy else None, None
 
     def first_of_group(self) -> torch.Tensor:
@@ -247,7 +241,7 @@ class RolloutTrainer(loop.Resumable, GRPOTrainer):
         batch = pack([prompts[k] for k in leaders], groups, self._tokenizer.pad_token_id)
         batch = self._on_device(batch | self.prompts.features([rows[k] for k in leaders]))
         with self.accelerator.autocast():
-            return model(**forward_inputs(batch), fused_lm_head=True), batch["places"]
+            return model(**forward_inputs(batch), fused_lm_head=True), batch["token_index"]
 
 
 def rl_arguments(config: Rl, out: Path, seed: int, launched: Mapping[str, Any] | None = None) -> GRPOConfig:
@@ -308,7 +302,7 @@ def train_grpo(
         prompts=Prompts(model, processor, rows),
         rows=rows,
         suppressed=never_sampled(processor),
-        order=dealt_order(len(rows), config, seed),
+        order=sharded_order(len(rows), config, seed),
         rollouts=rollouts,
         callbacks=[
             log,

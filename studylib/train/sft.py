@@ -19,17 +19,8 @@ from studylib.train import loop
 from studylib.train.encode import Prompts, forward_inputs, language_base, pack_targets, targets
 from studylib.train.heads import light_head
 
-LOGGED = {
-    "loss": "loss",
-    "learning_rate": "lr",
-    "token_accuracy": "token_accuracy",
-    "tokens": "tokens",
-    "grad_norm": "grad_norm",
-    "epoch": "epoch",
-    "demonstrations": "demonstrations",
-    "demonstration_tokens": "demonstration_tokens",
-    "demonstration_loss": "demonstration_loss",
-}
+OWN_METRICS = "token_accuracy tokens grad_norm epoch demonstrations demonstration_tokens demonstration_loss".split()
+LOGGED = {"loss": "loss", "learning_rate": "lr", **{name: name for name in OWN_METRICS}}
 
 
 class LengthGrouped(Sampler):
