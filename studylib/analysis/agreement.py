@@ -19,7 +19,6 @@ from studylib.grading.rules import FIELDS
 FOLDER = Path(__file__).resolve().parents[2] / "outputs" / "grading"
 TABLES = ("agreement", "disagreements", "pairs", "pair_disagreements", "habits", "faults")
 
-CLASSES = ("ours wrong", "theirs wrong", "ambiguous", "contradiction", "unread")
 KEY = ["source", "model", "id", "row"]
 _THINK = re.compile(r"</?think>")
 

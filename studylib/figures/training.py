@@ -4,7 +4,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from studylib.figures.palette import colour_of, dress, error_bars, in_order, marker_of, name_of
+from studylib.figures.palette import arm_line, colour_of, dress, in_order, name_of
 
 # Column of the training log -> panel title with its unit.
 RL_PANELS = {
@@ -71,19 +71,9 @@ def checkpoint_scores(scores: pd.DataFrame) -> go.Figure:
     fig = go.Figure()
     for arm in in_order(list(scores["arm"].unique())):
         cells = scores[scores["arm"] == arm].sort_values("number")
-        fig.add_scatter(
-            x=cells["number"],
-            y=cells["estimate"].round(2),
-            name=name_of(arm),
-            mode="lines+markers",
-            line={"color": colour_of(arm), "width": 1.5},
-            marker={
-                "symbol": marker_of(arm),
-                "size": cells["chosen"].map({True: 12, False: 6}),
-                "line": {"color": "black", "width": cells["chosen"].map({True: 2, False: 0})},
-            },
-            **error_bars(cells, colour_of(arm)),
-        )
+        ring = {"color": "black", "width": cells["chosen"].map({True: 2, False: 0})}
+        line = arm_line(cells, arm, cells["number"])
+        fig.add_trace(line.update(marker={"size": cells["chosen"].map({True: 12, False: 6}), "line": ring}))
     unit = scores["unit"].iloc[0]
     fig.update_xaxes(title_text=f"{unit} of the checkpoint", tickvals=sorted(scores["number"].unique()))
     fig.update_yaxes(title_text="validation accuracy (%)")
