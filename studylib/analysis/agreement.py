@@ -140,7 +140,7 @@ def study_habits(responses: pd.DataFrame, questions: pd.DataFrame, jobs: int = 1
 def write_agreement(data: Path, out: Path, jobs: int = 1) -> None:
     """Regrade the development rows and write the chapter's tables to `out`: agreement.csv,
     disagreements.csv (with the classes that it already holds), pairs.csv, pair_disagreements.csv,
-    policies.csv."""
+    habits.csv."""
     out.mkdir(parents=True, exist_ok=True)
     graded, pairs = grade_dev(data, jobs), grade_pairs(data, jobs)
     read = _merge(graded, out / "disagreements.csv")

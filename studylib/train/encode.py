@@ -51,13 +51,13 @@ class Prompts:
     Raises `StudyError` if the vision tower can be trained: its features may then not be kept.
     """
 
-    def __init__(self, model, processor, rows: Sequence[dict], instruct: bool = True):
+    def __init__(self, model, processor, rows: Sequence[dict]):
         self.base = language_base(model)
         if any(p.requires_grad for p in self.base.model.visual.parameters()):
             raise StudyError("The vision tower is trainable: call studylib.engine.models.freeze_vision(model) first.")
         self.processor, self.rows = processor, rows
         self.visual = _own_tower(self.base.model.visual)
-        self.ids = PromptIds(processor, rows, instruct)
+        self.ids = PromptIds(processor, rows, instruct=True)
         self._made = functools.lru_cache(CACHED_PROMPTS)(self._encode)
         self._features: OrderedDict[int, torch.Tensor] = OrderedDict()
 
