@@ -1,7 +1,5 @@
 """One of several processes that train a stage together: python -m studylib.cluster.process JOB.json (see launch.py)."""
 
-from __future__ import annotations
-
 import faulthandler
 import json
 import os

@@ -1,7 +1,5 @@
 """Rows of the published benchmarks and training sets, each in its own columns, to the one question schema."""
 
-from __future__ import annotations
-
 import ast
 import re
 from collections.abc import Callable, Mapping

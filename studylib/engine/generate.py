@@ -1,7 +1,5 @@
 """Answers of a saved model to question rows, by one of two engines behind one function."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path

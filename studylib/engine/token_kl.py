@@ -1,7 +1,5 @@
 """Token-level KL of a trained model to the base along its own responses (paper, section 2.3)."""
 
-from __future__ import annotations
-
 import multiprocessing
 import os
 from collections.abc import Mapping, Sequence

@@ -121,13 +121,13 @@ def _paper_line(cells: pd.DataFrame, arm: str, show: bool) -> go.Scatter:
     )
 
 
-def pass_at_k(table: pd.DataFrame) -> go.Figure:
+def pass_at_k(table: pd.DataFrame, panel: str = ALL) -> go.Figure:
     """Is one of k samples right? By k on a log axis, a panel a level, of at most four arms.
 
-    table: passk.pass_at_k, of which the rows over all benchmarks are drawn.
+    table: passk.pass_at_k; panel: a benchmark, a part, or all.
     """
     arms = in_order(list(table["arm"].unique()))
-    cells = table[table["benchmark"] == ALL]
+    cells = table[table["benchmark"] == panel]
     levels = [level for level in (*LEVELS, ALL) if level in set(cells["level"])]
     fig, places = panel_grid(levels, shared_yaxes="all")
     for level in levels:
@@ -140,7 +140,7 @@ def pass_at_k(table: pd.DataFrame) -> go.Figure:
     fig.update_xaxes(type="log", tickvals=ks, ticktext=[str(k) for k in ks])
     fig.update_xaxes(title_text="samples k", row=-(-len(levels) // COLUMNS))
     fig.update_yaxes(title_text="pass@k (%)", title_standoff=4, col=1)
-    return dress(fig, "pass@k by level, all benchmarks", 690, True)
+    return dress(fig, f"pass@k by level, {panel_name(panel).lower() if panel in (*PARTS, ALL) else panel}", 690, True)
 
 
 def pass_rates(levels: pd.DataFrame) -> go.Figure:

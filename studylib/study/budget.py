@@ -6,8 +6,6 @@ work in bfloat16, layers checkpointed, the vocabulary's logits never held whole.
 other jobs, checkpoints to resume from, the prefixes of progressive in its time.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace

@@ -1,7 +1,5 @@
 """What the params leave open of the hub, in one go: commits, columns, level columns (make pin)."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any

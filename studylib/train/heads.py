@@ -1,7 +1,5 @@
 """What makes a small model fast to train: its scoring of responses, and its attention."""
 
-from __future__ import annotations
-
 import functools
 import types
 

@@ -6,8 +6,6 @@ A failed question is one whose accuracies are all 0, whatever the format earned.
 weight. Variant: the SFT term on every question, beside the RL loss of those that did not fail.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What every trainer shares: the log, the progress line, resumable checkpoints, published weights."""
 
-from __future__ import annotations
-
 import json
 import os
 import shutil

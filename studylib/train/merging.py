@@ -5,8 +5,6 @@ the RL parent's files here, and a tensor that the parents share is kept as it is
 both, is the base's to the bit.
 """
 
-from __future__ import annotations
-
 import shutil
 from pathlib import Path
 from typing import Literal

@@ -8,8 +8,6 @@ Hard is a pass rate of 0, fixed beforehand. Accuracy and format are graded on pr
 paper does not state the schedule: ours is a cosine from 1 to 0 over the first `until` of the steps.
 """
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Sequence

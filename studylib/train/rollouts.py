@@ -1,7 +1,5 @@
 """Rollouts of the live policy, and how a step's questions and random numbers are shared out to several processes."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch

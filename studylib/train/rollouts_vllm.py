@@ -4,8 +4,6 @@ TRL hands the weights over before each step's rollouts. The prompts are ours, an
 of a picture itself, and twice where they come expanded (TRL issues 6294 and 6401).
 """
 
-from __future__ import annotations
-
 import functools
 import os
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """Long-CoT SFT with TRL (paper 2.1): vision frozen, loss on the response only, nothing truncated."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
