@@ -157,12 +157,7 @@ def holm(p_values: list[float]) -> list[float]:
 
 
 def detectable_difference(
-    questions: int,
-    samples: int,
-    reference_samples: int,
-    change_sd: float,
-    pass_rate: float = 0.5,
-    power: float = 0.8,
+    questions: int, samples: int, reference_samples: int, change_sd: float, pass_rate: float = 0.5, power: float = 0.8
 ) -> float:
     """Smallest mean change of a share that a paired two-sided 5 % test finds with this power.
 

@@ -84,9 +84,7 @@ def _line(cells: pd.DataFrame, arm: str, shift: float, show: bool, name: str | N
 
 
 def against_parents(
-    contrasts: pd.DataFrame,
-    verdicts: pd.DataFrame | None = None,
-    published: pd.DataFrame | None = None,
+    contrasts: pd.DataFrame, verdicts: pd.DataFrame | None = None, published: pd.DataFrame | None = None
 ) -> go.Figure:
     """A combination (row) minus each parent by level, on the benchmarks trained on, those held out, and all (columns).
 

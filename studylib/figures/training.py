@@ -7,7 +7,7 @@ from plotly.subplots import make_subplots
 from studylib.figures.palette import arm_line, colour_of, dress, in_order, name_of
 
 # Column of the training log -> panel title with its unit.
-RL_PANELS = {
+TITLES = {
     "reward": "reward (0 to 1)",
     "accuracy": "accuracy reward (0 to 1)",
     "length": "length (tokens)",
@@ -16,7 +16,16 @@ RL_PANELS = {
     "clipped": "clipped tokens (share)",
     "truncated": "truncated (share)",
     "zero_variance": "equal-reward groups (share)",
+    "sft_loss": "SFT loss (nats a token)",
 }
+
+
+def panels(columns: str, **titles: str) -> dict[str, str]:
+    """Panel titles of these columns of the log, in this order; `titles` that differ from TITLES or are not there."""
+    return {column: titles.get(column) or TITLES[column] for column in columns.split()}
+
+
+RL_PANELS = panels("reward accuracy length entropy kl clipped truncated zero_variance")
 
 
 def training_curves(log: pd.DataFrame, panels: dict[str, str], title: str, window: int = 5) -> go.Figure:
