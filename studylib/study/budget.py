@@ -78,20 +78,20 @@ def report(params: Params, plan: dict[str, Stage]) -> Iterator[str]:
     yield f"{hardware.nodes} x {hardware.gpus} GPUs of {hardware.memory_gib:g} GiB; GiB a GPU, then of a host and disk"
     head = ("state", "work", "engine", "most", "host", "disk", "M tokens", "hours", "GPU-h")
     yield f"{'stage':28}" + "".join(f"{word:>9}" for word in head)
-    for name, each in costs.items():
-        sizes = (each.state, each.work, each.engine, each.peak, each.host, each.disk)
+    for name, cost in costs.items():
+        sizes = (cost.state, cost.work, cost.engine, cost.peak, cost.host, cost.disk)
         shown = "".join(f"{size / GIB:9.1f}" if size else " " * 9 for size in sizes)
-        times = f"{each.tokens / 1e6:9,.1f}{each.seconds / 3600:9,.1f}{each.gpu_hours:9,.1f}"
-        few = f"  {each.usual} of {each.wanted} answers at once" if each.usual < each.wanted else ""
-        if each.seconds or each.disk:
+        times = f"{cost.tokens / 1e6:9,.1f}{cost.seconds / 3600:9,.1f}{cost.gpu_hours:9,.1f}"
+        few = f"  {cost.usual} of {cost.wanted} answers at once" if cost.usual < cost.wanted else ""
+        if cost.seconds or cost.disk:
             yield f"{name:28}{shown}{times}{few}"
     every = costs.values()
-    disk = sum(each.disk for each in every) + 2 * reckoner.arch.parameters
+    disk = sum(cost.disk for cost in every) + 2 * reckoner.arch.parameters
     answers = sum(reckoner.answers(node) for node in plan.values() if node.kind in ("sample", "select"))
     yield (
-        f"In all {sum(each.gpu_hours for each in every):,.0f} GPU-hours, "
-        f"{sum(each.seconds for each in every) / 86400:.1f} days one stage after the other; {disk / 2**40:.1f} TiB of "
-        f"disk; {max(each.host for each in every) / GIB:,.0f} GiB of memory in each host; "
+        f"In all {sum(cost.gpu_hours for cost in every):,.0f} GPU-hours, "
+        f"{sum(cost.seconds for cost in every) / 86400:.1f} days one stage after the other; {disk / 2**40:.1f} TiB of "
+        f"disk; {max(cost.host for cost in every) / GIB:,.0f} GiB of memory in each host; "
         f"{answers * GRADED / 3600:.1f} core-hours of grading beside the GPUs."
     )
     yield (
@@ -110,7 +110,7 @@ def chapter_12(params: Params, plan: dict[str, Stage]) -> dict[str, Cost]:
 
 def _refuse(params: Params, plan: dict[str, Stage], costs: dict[str, Cost], disk: float) -> None:
     """Raises StudyError naming the first stage that does not fit, and what to change."""
-    wrong = {name: why for name, each in costs.items() if (why := _problem(params, plan.get(name), each))}
+    wrong = {name: why for name, cost in costs.items() if (why := _problem(params, plan.get(name), cost))}
     reasons = []
     if wrong:
         name = next(iter(wrong))
@@ -124,21 +124,21 @@ def _refuse(params: Params, plan: dict[str, Stage], costs: dict[str, Cost], disk
         raise StudyError(f"The plan of {params.scale} does not fit its hardware. {'. Also, '.join(reasons)}.")
 
 
-def _problem(params: Params, node: Stage | None, each: Cost) -> str | None:
+def _problem(params: Params, node: Stage | None, cost: Cost) -> str | None:
     """Why a stage cannot run on the hardware of these params, with the way out; None if it can."""
     hardware, section = params.hardware, SECTIONS.get(node.kind) if node else None
     settings = node.params[section] if section else {}
-    if each.wanted and not each.whole:
+    if cost.wanted and not cost.whole:
         way = "raise launch.engine_memory" if section else "take larger ones, or lower sampling.max_new_tokens"
-        return f"an engine with {each.engine / GIB:.0f} GiB of a GPU has no room for one whole answer: {way}"
-    if each.peak > USABLE * hardware.memory_gib * GIB:
+        return f"an engine with {cost.engine / GIB:.0f} GiB of a GPU has no room for one whole answer: {way}"
+    if cost.peak > USABLE * hardware.memory_gib * GIB:
         ways = [f"{section}.micro_batch 1"] if settings.get("micro_batch", 1) > 1 else []
         ways += [f"{section}.lora {{r: 64, alpha: 128}}"] if section and not settings["lora"] else []
         ways += ["more GPUs (launch.sharding fsdp2)"] if section else []
-        needs = f"needs GPUs of {each.peak / GIB / USABLE:.0f} GiB and these have {hardware.memory_gib:g}"
+        needs = f"needs GPUs of {cost.peak / GIB / USABLE:.0f} GiB and these have {hardware.memory_gib:g}"
         return f"{needs}: take larger ones{''.join(f', or {way}' for way in ways)}"
-    if hardware.host_gib and each.host > hardware.host_gib * GIB:
-        return f"needs {each.host / GIB:.0f} GiB of host memory and hardware.host_gib is {hardware.host_gib:g}"
+    if hardware.host_gib and cost.host > hardware.host_gib * GIB:
+        return f"needs {cost.host / GIB:.0f} GiB of host memory and hardware.host_gib is {hardware.host_gib:g}"
     gpus = hardware.nodes * hardware.gpus
     batch = settings and (
         settings.get("batch_size") or settings["prompts_per_step"] * settings["rollouts"] // settings["mini_batches"]

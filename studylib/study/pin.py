@@ -33,7 +33,10 @@ class Pin:
 
 def pins(params: Params) -> Iterator[Pin]:
     """A pin of each model and dataset of the params. Fetches the datasets, since only their rows tell their columns."""
-    for key, model in [("model", params.model), *((f"released.{arm}", each) for arm, each in params.released.items())]:
+    for key, model in [
+        ("model", params.model),
+        *((f"released.{arm}", model) for arm, model in params.released.items()),
+    ]:
         yield _pinned(Pin(key, model))
     sets = {
         f"data.benchmarks.{name}": (spec, schemas.BENCHMARKS[name]) for name, spec in params.data.benchmarks.items()

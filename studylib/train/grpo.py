@@ -81,6 +81,11 @@ class RolloutTrainer(loop.Resumable, GRPOTrainer):
         if self.ref_model is not None:
             light_head(self.ref_model, self.temperature)
 
+    @property
+    def updates(self) -> int:
+        """Optimizer steps on one generation batch."""
+        return self.args.steps_per_generation // self.args.gradient_accumulation_steps
+
     def prompt_lengths(self) -> list[int]:
         """Tokens that may stand before an answer (rows,): an engine must have room for them and the whole answer."""
         return self.prompts.lengths
@@ -113,8 +118,7 @@ class RolloutTrainer(loop.Resumable, GRPOTrainer):
     def _keep_answers(self) -> None:
         """Every ANSWERS_EVERY steps the first answer to each of the first two questions goes to `answers.jsonl`: what
         numbers alone do not show. A resumed run may have a step twice."""
-        each = self.args.steps_per_generation // self.args.gradient_accumulation_steps  # optimizer steps
-        step, rest = divmod(self.state.global_step, each)
+        step, rest = divmod(self.state.global_step, self.updates)
         if rest or step % ANSWERS_EVERY or not loop.main_process():
             return
         texts = list(self._logs["completion"])
@@ -291,8 +295,8 @@ def train_grpo(
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
     processor, model = loop.load_for_training(model_path, config, seed)
-    each = config.mini_batches
-    log = loop.Log(out / "log.jsonl", "GRPO", LOGGED, report, each)
+    updates = config.mini_batches
+    log = loop.Log(out / "log.jsonl", "GRPO", LOGGED, report, updates)
     trainer = build(
         model=model,
         args=rl_arguments(config, out, seed, launched),
@@ -304,8 +308,8 @@ def train_grpo(
         rollouts=rollouts,
         callbacks=[
             log,
-            loop.Timed(each),
-            loop.Publish(out, processor, "step", config.checkpoint_every * each, each),
+            loop.Timed(updates),
+            loop.Publish(out, processor, "step", config.checkpoint_every * updates, updates),
         ],
     )
     loop.run(trainer, out)

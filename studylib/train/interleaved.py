@@ -50,12 +50,12 @@ class InterleavedTrainer(RolloutTrainer):
 
     def _generate_and_score_completions(self, inputs):
         batch = super()._generate_and_score_completions(inputs)
-        each = self.num_generations
-        has_trace = torch.tensor([len(self.targets[row].ids) > 0 for row in batch["row"][::each].tolist()])
-        taught, reinforced = losses(self._accuracies, each, has_trace, self.everywhere)
-        kept = reinforced.repeat_interleave(each)[:, None].to(batch["completion_mask"])
+        rollouts = self.num_generations
+        has_trace = torch.tensor([len(self.targets[row].ids) > 0 for row in batch["row"][::rollouts].tolist()])
+        taught, reinforced = losses(self._accuracies, rollouts, has_trace, self.everywhere)
+        kept = reinforced.repeat_interleave(rollouts)[:, None].to(batch["completion_mask"])
         batch["tool_mask"] = kept * batch["completion_mask"]
-        batch["taught"] = self.first_of_group() & taught.repeat_interleave(each)
+        batch["taught"] = self.first_of_group() & taught.repeat_interleave(rollouts)
         self.count_taught(batch, dict(enumerate(self.targets)))
         for name, share in (("taught", taught), ("reinforced", reinforced)):
             self._metrics["train"][name].append(float(share.float().mean()))
@@ -75,10 +75,9 @@ class InterleavedTrainer(RolloutTrainer):
         Only where one process trains few parameters: gradients that are sharded are summed over the processes by
         hooks of the backward pass of the whole loss, and cannot be had of a part of it.
         """
-        updates = self.args.steps_per_generation // self.args.gradient_accumulation_steps
         trained = [p for p in self.model.parameters() if p.requires_grad]
         few = sum(p.numel() for p in trained) <= MEASURED_PARAMETERS
-        if self.accelerator.num_processes > 1 or not few or self.state.global_step // updates % MEASURED_EVERY:
+        if self.accelerator.num_processes > 1 or not few or self.state.global_step // self.updates % MEASURED_EVERY:
             return
         for name, term in terms.items():
             gradients = self._gradients.setdefault(name, [torch.zeros_like(p) for p in trained])

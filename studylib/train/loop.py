@@ -154,12 +154,12 @@ def publish(model, processor, path: Path) -> None:
 class Log(TrainerCallback):
     """Writes one JSON line a logged step to `log.jsonl` and says how far training is.
 
-    `keys` maps the trainer's names to ours; what it does not name is left out. `each` optimizer steps make
+    `keys` maps the trainer's names to ours; what it does not name is left out. `updates` optimizer steps make
     one step of ours. A resumed run drops the lines after its checkpoint: the file reads as one run.
     """
 
-    def __init__(self, path: Path, name: str, keys: dict[str, str], report: Report, each: int = 1):
-        self.path, self.name, self.keys, self.report, self.each = path, name, keys, report, each
+    def __init__(self, path: Path, name: str, keys: dict[str, str], report: Report, updates: int = 1):
+        self.path, self.name, self.keys, self.report, self.updates = path, name, keys, report, updates
         self.lines: list[dict] = []
         self.before = 0.0
 
@@ -167,7 +167,7 @@ class Log(TrainerCallback):
         if self.path.exists():
             whole = [line for line in self.path.read_text().splitlines(keepends=True) if line.endswith("\n")]
             lines = [json.loads(line) for line in whole]  # a kill may have cut the last one
-            self.lines = [line for line in lines if line["step"] * self.each <= state.global_step]
+            self.lines = [line for line in lines if line["step"] * self.updates <= state.global_step]
         if main_process():
             self.path.write_text("".join(json.dumps(line) + "\n" for line in self.lines))
         self.before = self.lines[-1]["seconds"] if self.lines else 0.0
@@ -178,7 +178,7 @@ class Log(TrainerCallback):
             return
         seconds = time.perf_counter() - self.start
         logged = {ours: round(logs[theirs], 6) for theirs, ours in self.keys.items() if theirs in logs}
-        line = {"step": state.global_step // self.each, **logged, "seconds": round(self.before + seconds, 3)}
+        line = {"step": state.global_step // self.updates, **logged, "seconds": round(self.before + seconds, 3)}
         self.lines.append(line)
         if not main_process():
             return
@@ -188,7 +188,9 @@ class Log(TrainerCallback):
             self.reported = seconds
             left = seconds / (state.global_step - self.first) * (state.max_steps - state.global_step)
             shown = ", ".join(f"{key} {line[key]:.3g}" for key in ("loss", "reward", "length") if key in line)
-            self.report(f"{self.name} step {line['step']}/{state.max_steps // self.each}: {shown}; {left:.0f} s left")
+            self.report(
+                f"{self.name} step {line['step']}/{state.max_steps // self.updates}: {shown}; {left:.0f} s left"
+            )
 
 
 class Timed(TrainerCallback):
@@ -215,12 +217,12 @@ class Timed(TrainerCallback):
 class Publish(TrainerCallback):
     """Publishes the weights to `out/<unit>-<n>` after every `every` optimizer steps, and after the last."""
 
-    def __init__(self, out: Path, processor, unit: str, every: int, each: int = 1):
-        self.out, self.processor, self.unit, self.every, self.each = out, processor, unit, every, each
+    def __init__(self, out: Path, processor, unit: str, every: int, updates: int = 1):
+        self.out, self.processor, self.unit, self.every, self.updates = out, processor, unit, every, updates
 
     def on_step_end(self, args, state, control, model=None, **kwargs):
         if state.global_step % self.every == 0 or state.global_step == state.max_steps:
-            number = -(-state.global_step // self.each)
+            number = -(-state.global_step // self.updates)
             publish(model, self.processor, self.out / f"{self.unit}-{number}")
 
 

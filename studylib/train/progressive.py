@@ -61,8 +61,7 @@ class ProgressiveTrainer(RolloutTrainer):
         return lengths
 
     def _generate_and_score_completions(self, inputs):
-        updates = self.args.steps_per_generation // self.args.gradient_accumulation_steps
-        share = prefix_share(self.state.global_step // updates, self.steps, self.until)
+        share = prefix_share(self.state.global_step // self.updates, self.steps, self.until)
         rows = sorted({example["row"] for example in inputs} & self.hard)
         texts = [cut(self.texts[i]["trace"], share) for i in rows]
         wanted = targets(self._tokenizer, texts, [self.texts[i].get("masked") for i in rows])

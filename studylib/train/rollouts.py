@@ -19,14 +19,14 @@ def decoded(trainer, rows: Sequence[int]) -> list[list[int]]:
     pad = trainer._tokenizer.pad_token_id
     inputs["input_ids"] = pad_sequence(ids, batch_first=True, padding_value=pad, padding_side="left")
     inputs["attention_mask"] = pad_sequence([torch.ones_like(x) for x in ids], batch_first=True, padding_side="left")
-    each, longest = trainer.num_generations, trainer.max_completion_length
+    samples, longest = trainer.num_generations, trainer.max_completion_length
     answers = decode(
         trainer.accelerator.unwrap_model(trainer.model),
         inputs,
         Sampling(trainer.temperature, 1.0, 0, longest),
-        samples=each,
+        samples=samples,
         suppress=trainer.suppressed,
-        noise=noise_shard(trainer, len(rows) * each, longest),
+        noise=noise_shard(trainer, len(rows) * samples, longest),
     )
     return [answer.ids for answer in answers]
 
@@ -39,8 +39,7 @@ def noise_shard(trainer, rollouts: int, longest: int) -> torch.Tensor:
     accelerator, args = trainer.accelerator, trainer.args
     draw = torch.Generator().manual_seed(1_000_003 * args.seed + trainer.state.global_step)
     noise = torch.rand(rollouts * accelerator.num_processes, longest, generator=draw)
-    updates = args.steps_per_generation // args.gradient_accumulation_steps
-    places = shard_order(len(noise), updates, accelerator.num_processes)
+    places = shard_order(len(noise), trainer.updates, accelerator.num_processes)
     return noise[places.chunk(accelerator.num_processes)[accelerator.process_index]]
 
 
