@@ -226,13 +226,15 @@ class Reckoner:
             settings["micro_batch"],
             settings["max_new_tokens"],
         )
-        rollouts, answered = prompts * settings["rollouts"], length(node)
+        rollouts, mean_tokens = prompts * settings["rollouts"], length(node)
         prompt = self.prompt + (self.limit if node.kind == "progressive" else 0)  # the longest prefix: a whole thought
         passes = (
             self.update_passes(settings) + (settings["mini_batches"] > 1) + (settings["beta"] > 0)
         )  # old policy, reference
-        step = self.writing(prompts, settings["rollouts"], answered) + answer * ALONE + HANDOVER * self.arch.parameters
-        step += self.training(rollouts, passes, PROMPT + answered, micro) + prompts * PICTURE
+        step = (
+            self.writing(prompts, settings["rollouts"], mean_tokens) + answer * ALONE + HANDOVER * self.arch.parameters
+        )
+        step += self.training(rollouts, passes, PROMPT + mean_tokens, micro) + prompts * PICTURE
         state, resting = self.state(settings)
         # Where prompts are the longer part, one is read once for all of its rollouts.
         together = prompt + micro * answer if prompt >= answer else micro * (prompt + answer)
@@ -249,12 +251,12 @@ class Reckoner:
             engine=engine,
             peak=max(state + work + ASLEEP, resting + engine),
             host=self.host(settings),
-            tokens=settings["steps"] * settings["prompts_per_step"] * settings["rollouts"] * answered,
+            tokens=settings["steps"] * settings["prompts_per_step"] * settings["rollouts"] * mean_tokens,
             seconds=START + settings["steps"] * step,
             gpus=self.gpus,
             disk=self.saved(settings, checkpoints(node)),
             whole=self.held(engine, wanted, prompt + answer),
-            usual=self.held(engine, wanted, PROMPT + answered),
+            usual=self.held(engine, wanted, PROMPT + mean_tokens),
             wanted=wanted,
         )
 

@@ -33,29 +33,26 @@ class Pin:
 
 def pins(params: Params) -> Iterator[Pin]:
     """A pin of each model and dataset of the params. Fetches the datasets, since only their rows tell their columns."""
-    for key, model in [
-        ("model", params.model),
-        *((f"released.{arm}", model) for arm, model in params.released.items()),
-    ]:
-        yield _pinned(Pin(key, model))
-    sets = {
-        f"data.benchmarks.{name}": (spec, schemas.BENCHMARKS[name]) for name, spec in params.data.benchmarks.items()
-    }
+    yield _pinned(Pin("model", params.model))
+    for arm, model in params.released.items():
+        yield _pinned(Pin(f"released.{arm}", model))
     kinds = {"queries": schemas.QUERIES, "validation": schemas.QUERIES, **schemas.TRACES}
-    sets |= {f"data.hub.{name}": (spec, kinds[name]) for name, spec in params.data.hub.items()}
-    for key, (spec, schema) in sets.items():
-        pin = _pinned(Pin(key, spec))
-        yield pin if pin.problem else _with_columns(pin, schema)
+    for section, sets, known in (
+        ("benchmarks", params.data.benchmarks, schemas.BENCHMARKS),
+        ("hub", params.data.hub, kinds),
+    ):
+        for name, spec in sets.items():
+            pin = _pinned(Pin(f"data.{section}.{name}", spec))
+            yield pin if pin.problem else _with_columns(pin, known[name])
 
 
 def _pinned(pin: Pin) -> Pin:
     dataset = isinstance(pin.source, HubSet)
     if (hub.local(pin.source) if dataset else local_model(pin.source)).exists():
         return pin
+    kind = ("dataset", pin.key, "name") if dataset else ("model", pin.key, "path")
     try:
-        commit = commit_now(
-            pin.name, pin.source.revision, *(("dataset", pin.key, "name") if dataset else ("model", pin.key, "path"))
-        )
+        commit = commit_now(pin.name, pin.source.revision, *kind)
     except StudyError as error:
         return replace(pin, problem=str(error))
     return replace(pin, source=pin.source.model_copy(update={"revision": commit}), commit=commit)
