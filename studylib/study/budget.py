@@ -177,9 +177,9 @@ class Reckoner:
 
     def sampling(self, node: Stage) -> Cost:
         """vLLM alone on every GPU of a node; a selection starts it anew for each checkpoint."""
-        settings, gpus, wanted = node.params["sampling"], self.hardware.gpus, self.params.engine.batch_size
+        sampling, gpus, wanted = node.params["sampling"], self.hardware.gpus, self.params.engine.batch_size
         rounds, questions = checkpoints(node) if node.kind == "select" else 1, count(self.params, node)
-        seconds = START + questions * PICTURE / gpus + settings["max_new_tokens"] * ALONE
+        seconds = START + questions * PICTURE / gpus + sampling["max_new_tokens"] * ALONE
         seconds += self.writing(questions, node.params["samples"], length(node)) / gpus
         engine, tokens = ENGINE * self.hardware.memory_gib * GIB, self.answers(node) * length(node)
         return Cost(
@@ -190,7 +190,7 @@ class Reckoner:
             seconds=rounds * seconds,
             gpus=gpus,
             disk=4 * tokens,
-            whole=self.held(engine, wanted, self.prompt + settings["max_new_tokens"]),
+            whole=self.held(engine, wanted, self.prompt + sampling["max_new_tokens"]),
             usual=self.held(engine, wanted, PROMPT + length(node)),
             wanted=wanted,
         )
@@ -200,49 +200,41 @@ class Reckoner:
         return replace(cost, disk=cost.disk + 2 * self.arch.parameters)
 
     def sft(self, node: Stage) -> Cost:
-        settings, traces = node.params["sft"], count(self.params, node)
+        sft, traces = node.params["sft"], count(self.params, node)
         tokens = PROMPT + (SHORT if node.inputs["data"].kind == "mix" else LONG)
-        rows = traces * settings["epochs"] / self.gpus
+        rows = traces * sft["epochs"] / self.gpus
         seconds = START + rows * PICTURE
-        seconds += self.training(rows, self.update_passes(settings), tokens, settings["micro_batch"])
-        state, _ = self.state(settings)
-        work = self.activations(settings, settings["micro_batch"] * (self.prompt + self.limit), settings["micro_batch"])
+        seconds += self.training(rows, self.update_passes(sft), tokens, sft["micro_batch"])
+        state, _ = self.state(sft)
+        work = self.activations(sft, sft["micro_batch"] * (self.prompt + self.limit), sft["micro_batch"])
         return Cost(
             state=state,
             work=work,
             peak=state + work,
-            host=self.host(settings),
-            tokens=traces * settings["epochs"] * tokens,
+            host=self.host(sft),
+            tokens=traces * sft["epochs"] * tokens,
             seconds=seconds,
             gpus=self.gpus,
-            disk=self.saved(settings, checkpoints(node)),
+            disk=self.saved(sft, checkpoints(node)),
         )
 
     def rl(self, node: Stage) -> Cost:
         """GRPO with vLLM beside the trainer on every GPU. Rollouts and updates alternate, and so does their memory."""
-        settings = node.params["rl"]
-        prompts, micro, answer = (
-            settings["prompts_per_step"] / self.gpus,
-            settings["micro_batch"],
-            settings["max_new_tokens"],
-        )
-        rollouts, mean_tokens = prompts * settings["rollouts"], length(node)
+        rl = node.params["rl"]
+        prompts, micro, answer = rl["prompts_per_step"] / self.gpus, rl["micro_batch"], rl["max_new_tokens"]
+        rollouts, mean_tokens = prompts * rl["rollouts"], length(node)
         prompt = self.prompt + (self.limit if node.kind == "progressive" else 0)  # the longest prefix: a whole thought
-        passes = (
-            self.update_passes(settings) + (settings["mini_batches"] > 1) + (settings["beta"] > 0)
-        )  # old policy, reference
-        step = (
-            self.writing(prompts, settings["rollouts"], mean_tokens) + answer * ALONE + HANDOVER * self.arch.parameters
-        )
+        passes = self.update_passes(rl) + (rl["mini_batches"] > 1) + (rl["beta"] > 0)  # old policy, reference
+        step = self.writing(prompts, rl["rollouts"], mean_tokens) + answer * ALONE + HANDOVER * self.arch.parameters
         step += self.training(rollouts, passes, PROMPT + mean_tokens, micro) + prompts * PICTURE
-        state, resting = self.state(settings)
+        state, resting = self.state(rl)
         # Where prompts are the longer part, one is read once for all of its rollouts.
         together = prompt + micro * answer if prompt >= answer else micro * (prompt + answer)
-        work = self.activations(settings, together, 1 if prompt >= answer else micro)
+        work = self.activations(rl, together, 1 if prompt >= answer else micro)
         if node.kind == "interleaved":  # the demonstration is read while the graph of the rollouts is alive
             shown = 1 if node.params["interleaved"]["everywhere"] else FAILED
-            step += self.training(shown * prompts, self.update_passes(settings), PROMPT + LONG, 1)
-            work += self.activations(settings, self.prompt + self.limit, 1)
+            step += self.training(shown * prompts, self.update_passes(rl), PROMPT + LONG, 1)
+            work += self.activations(rl, self.prompt + self.limit, 1)
         engine = self.params.launch.engine_memory * self.hardware.memory_gib * GIB
         wanted = math.ceil(rollouts)
         return Cost(
@@ -250,11 +242,11 @@ class Reckoner:
             work=work,
             engine=engine,
             peak=max(state + work + ASLEEP, resting + engine),
-            host=self.host(settings),
-            tokens=settings["steps"] * settings["prompts_per_step"] * settings["rollouts"] * mean_tokens,
-            seconds=START + settings["steps"] * step,
+            host=self.host(rl),
+            tokens=rl["steps"] * rl["prompts_per_step"] * rl["rollouts"] * mean_tokens,
+            seconds=START + rl["steps"] * step,
             gpus=self.gpus,
-            disk=self.saved(settings, checkpoints(node)),
+            disk=self.saved(rl, checkpoints(node)),
             whole=self.held(engine, wanted, prompt + answer),
             usual=self.held(engine, wanted, PROMPT + mean_tokens),
             wanted=wanted,
