@@ -93,13 +93,13 @@ def pin(scale: Scale = "paper") -> None:
     from studylib.study.pin import block, pins, table
 
     made = []
-    for each in pins(load_params(scale)):
-        made.append(each)
-        print("\n".join(table([each])), flush=True)
-    missing = [each.key for each in made if each.problem]
+    for pinned in pins(load_params(scale)):
+        made.append(pinned)
+        print("\n".join(table([pinned])), flush=True)
+    missing = [pinned.key for pinned in made if pinned.problem]
     without = f"; without {', '.join(missing)}" if missing else ""
     print(f"\n# For params/{scale}.yaml, in place of the same keys{without}")
-    print(block([each for each in made if not each.problem]), end="")
+    print(block([pinned for pinned in made if not pinned.problem]), end="")
     raise typer.Exit(1 if missing else 0)
 
 

@@ -5,7 +5,7 @@ class StudyError(Exception):
     """Bad input or a broken run, told in one sentence that names the culprit and the way out."""
 
 
-def named_error(lines: list[str], mark: str = "Error: ") -> str | None:
-    """The last error that a process of ours named itself, if any: what stands behind the mark."""
-    own = [line.removeprefix(mark) for line in lines if line.startswith(mark)]
+def named_error(lines: list[str]) -> str | None:
+    """The last error that a process of ours named itself, if any."""
+    own = [line.removeprefix("Error: ") for line in lines if line.startswith("Error: ")]
     return own[-1] if own else None

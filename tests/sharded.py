@@ -27,13 +27,13 @@ def main(base: str, out: str, head: str) -> None:
 
     from studylib.cluster.launch import FSDP2
     from studylib.cluster.process import arguments
-    from studylib.engine.models import freeze_vision, load_model, load_processor
+    from studylib.engine.models import add_lora, freeze_vision, load_model, load_processor
     from studylib.params.load import load_params
     from studylib.params.schema import Lora
     from studylib.store.identity import Stage
     from studylib.train import heads, loop, sharding
     from studylib.train.encode import forward_inputs
-    from studylib.train.sft import Traces, TraceTrainer, add_lora, sft_arguments
+    from studylib.train.sft import Traces, TraceTrainer, sft_arguments
 
     state = PartialState(cpu=True)
     for key, value in FSDP2.items():

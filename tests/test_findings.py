@@ -29,7 +29,10 @@ def test_a_long_title_takes_lines_and_room_and_none_is_none():
 
 
 def test_gained_and_lost_are_no_arms_colours():
-    assert not {style.GAINED, style.LOST} & {*palette.COLOURS.values(), *palette.SPARE_COLOURS}
+    assert not {style.GAINED, style.LOST} & {
+        *(colour for _, colour, _ in palette.ARMS.values()),
+        *palette.SPARE_COLOURS,
+    }
 
 
 def test_no_text_of_a_figure_is_smaller_than_a_phone_shows():

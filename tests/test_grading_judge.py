@@ -8,7 +8,8 @@ import pytest
 
 from studylib.errors import StudyError
 from studylib.grading import grade
-from studylib.grading.judge import Judge, judge_unparsed
+from studylib.grading.judged import judged as grades_and_facts
+from studylib.params import schema
 
 ROW = {"question": "Which month is hottest?", "question_type": "multi_choice", "answer": "B"}
 ROW |= {"choices": ["March and April", "July and August"], "response": "It must be some time in July."}
@@ -37,13 +38,10 @@ def endpoint():
     server.shutdown()
 
 
-def judge_at(endpoint, tmp_path) -> Judge:
-    return Judge(f"http://127.0.0.1:{endpoint.server_port}/v1", "a-model", tmp_path / "judge")
-
-
 def judged(endpoint, tmp_path, rows):
-    grades = [grade(row, row["response"]) for row in rows]
-    return list(judge_unparsed(rows, grades, judge_at(endpoint, tmp_path)))
+    settings = schema.Judge(base_url=f"http://127.0.0.1:{endpoint.server_port}/v1", model="a-model", audit=0, at_once=1)
+    rows = [{"id": "q", **row} for row in rows]
+    return grades_and_facts(rows, [grade(row, row["response"]) for row in rows], settings, tmp_path / "judge")[0]
 
 
 def test_only_what_the_rules_leave_unparsed_is_asked_and_marked(endpoint, tmp_path):

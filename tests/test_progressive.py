@@ -164,7 +164,7 @@ def test_micro_batches_do_not_change_the_update(tiny_base, rows, tmp_path):
 
 def test_a_run_logs_the_schedule_and_ends_without_prefixes(tiny_base, rows, tmp_path):
     config = CONFIG.model_copy(update={"steps": 3, "prompts_per_step": 8})
-    train_progressive(tiny_base, rows, tmp_path, config=config, seed=0)
+    train_progressive(tiny_base, rows, tmp_path, config=config, weight=0.2, until=0.6, seed=0)
     log = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert [line["prefix_share"] for line in log] == pytest.approx([1.0, 0.413176, 0.0], abs=1e-5)
     assert log[0]["taught"] == 0.25 and log[2]["taught"] == 0.0
@@ -175,4 +175,4 @@ def test_a_run_logs_the_schedule_and_ends_without_prefixes(tiny_base, rows, tmp_
 
 def test_rows_without_a_pass_rate_are_refused(tiny_base, rows, tmp_path):
     with pytest.raises(StudyError, match="no pass_rate"):
-        train_progressive(tiny_base, build_rows(2), tmp_path, config=CONFIG, seed=0)
+        train_progressive(tiny_base, build_rows(2), tmp_path, config=CONFIG, weight=0.2, until=0.6, seed=0)

@@ -204,7 +204,7 @@ HOLES = """
 import time
 from studylib.store import machine
 
-machine.give_back_memory(every=0.05)
+machine.trim_heap_regularly(every=0.05)
 blocks = [bytes([1]) * 100_000 for _ in range(3000)]
 held, survivor = machine.peak_memory_gib(), blocks.pop()
 del blocks
@@ -223,13 +223,13 @@ def test_a_worker_gives_back_what_it_freed_while_it_works():
 
 @pytest.mark.skipif(sys.platform != "linux", reason="resident memory is read from /proc")
 def test_a_stage_does_not_start_with_what_an_earlier_one_freed():
-    machine.forget_peak_memory()
+    machine.reset_peak_memory()
     before = machine.peak_memory_gib()
     # Blocks below malloc's threshold for a mapping of their own, with a survivor above them.
     blocks = [bytes([1]) * 100_000 for _ in range(3000)]
     survivor = blocks.pop()
     held = machine.peak_memory_gib()
     del blocks
-    machine.forget_peak_memory()
+    machine.reset_peak_memory()
     assert held - before > 0.2
     assert held - machine.peak_memory_gib() > 0.2 and survivor

@@ -42,7 +42,7 @@ def test_choices_in_a_text_are_told_by_their_labels(text, choices):
 
 def test_letter_or_text_is_decided_by_the_dataset_where_options_are_letters():
     options = ["E", "A", "C"]
-    by_letter, by_text = schemas.chosen("A", options), schemas.chosen("A", options, by_text=True)
+    by_letter, by_text = schemas.choice_answer("A", options), schemas.choice_answer("A", options, by_text=True)
     assert (by_letter["answer"], by_text["answer"], by_letter["answer_type"]) == ("A", "B", "letter")
     row = {"question": "Which?", **by_letter}
     assert [outcome(row, each) for each in "ABC"] == ["correct", "wrong", "wrong"]
@@ -50,12 +50,12 @@ def test_letter_or_text_is_decided_by_the_dataset_where_options_are_letters():
 
 @pytest.mark.parametrize("answer", ["C", "(C)", "C．", "Option C", "C. 150", "150", "c", ["C"]])
 def test_a_choice_is_named_by_letter_text_or_both(answer):
-    assert schemas.chosen(answer, ["30", "60", "150"])["answer"] == "C"
+    assert schemas.choice_answer(answer, ["30", "60", "150"])["answer"] == "C"
 
 
 @pytest.mark.parametrize("answer", ["A\nC", "A, C", "C and A", "AC", "['A', 'C']"])
 def test_two_right_choices_are_wanted_both(answer):
-    row = {"question": "Which two?", **schemas.chosen(answer, ["tan", "sin", "cot", "cos"])}
+    row = {"question": "Which two?", **schemas.choice_answer(answer, ["tan", "sin", "cot", "cos"])}
     assert row["answer"] == "A, C"
     assert [outcome(row, each) for each in ("A, C", "\\text{C and A}", "A", "B, C")] == ["correct"] * 2 + ["wrong"] * 2
 

@@ -9,7 +9,7 @@ from studylib.engine.prompts import encode
 from studylib.errors import StudyError
 from studylib.params.schema import Lora, Sft
 from studylib.train import loop
-from studylib.train.encode import at_places, forward_inputs, pack
+from studylib.train.encode import forward_inputs, gather_tokens, pack
 from studylib.train.sft import (
     LengthGrouped,
     Traces,
@@ -101,7 +101,7 @@ def test_responses_packed_behind_one_prompt_do_not_see_each_other(traces):
         batch = pack(prompts, groups, encoded.pad) | features
         with torch.no_grad():
             outputs = model(**forward_inputs(batch), fused_lm_head=True)
-        return at_places(outputs.log_probs, batch["places"])
+        return gather_tokens(outputs.log_probs, batch["token_index"])
 
     together = logps(prompts, groups, encoded.prompts.features([0, 3]))
     apart = logps(

@@ -17,22 +17,13 @@ from studylib.grading import OUTCOMES, grade_many
 from studylib.grading.rules import FIELDS
 
 FOLDER = Path(__file__).resolve().parents[2] / "outputs" / "grading"
-TABLES = ("agreement", "disagreements", "pairs", "pair_disagreements", "habits", "faults")
-
-CLASSES = ("ours wrong", "theirs wrong", "ambiguous", "contradiction", "unread")
 KEY = ["source", "model", "id", "row"]
 _THINK = re.compile(r"</?think>")
 
 
 def committed(name: str) -> pd.DataFrame:
-    """One of `TABLES` as committed, written by `write_agreement` and, faults, by bench.grading_faults.
-
-    Raises StudyError where there is none.
-    """
-    path = FOLDER / f"{name}.csv"
-    if name not in TABLES or not path.is_file():
-        raise StudyError(f"There is no committed table {path}: those of this chapter are {', '.join(TABLES)}.")
-    return pd.read_csv(path, keep_default_na=False)
+    """A table as committed, written by `write_agreement` and, faults, by bench.grading_faults."""
+    return pd.read_csv(FOLDER / f"{name}.csv", keep_default_na=False)
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
@@ -141,7 +132,7 @@ def study_habits(responses: pd.DataFrame, questions: pd.DataFrame, jobs: int = 1
 def write_agreement(data: Path, out: Path, jobs: int = 1) -> None:
     """Regrade the development rows and write the chapter's tables to `out`: agreement.csv,
     disagreements.csv (with the classes that it already holds), pairs.csv, pair_disagreements.csv,
-    policies.csv."""
+    habits.csv."""
     out.mkdir(parents=True, exist_ok=True)
     graded, pairs = grade_dev(data, jobs), grade_pairs(data, jobs)
     read = _merge(graded, out / "disagreements.csv")

@@ -11,8 +11,7 @@ def with_problems(validation: pd.DataFrame, questions: pd.DataFrame) -> pd.DataF
     """Validation responses plus problem (the cluster) and correct (0.0 or 1.0)."""
     problems = questions.set_index("id")["problem"]
     return validation.assign(
-        problem=validation["question_id"].map(problems),
-        correct=(validation["outcome"] == "correct").astype(float),
+        problem=validation["question_id"].map(problems), correct=(validation["outcome"] == "correct").astype(float)
     )
 
 

@@ -53,15 +53,5 @@ def truncation_share(scores: pd.DataFrame) -> pd.DataFrame:
     for (arm, benchmark), group in cells.groupby(["arm", "panel"], sort=True):
         cut = int((group["finish_reason"] == "length").sum())
         low, high = wilson(cut, len(group))
-        rows.append(
-            {
-                "arm": arm,
-                "benchmark": benchmark,
-                "share": cut / len(group),
-                "low": low,
-                "high": high,
-                "responses": len(group),
-                "source": SAMPLES,
-            }
-        )
-    return pd.DataFrame(rows)
+        rows.append((arm, benchmark, cut / len(group), low, high, len(group), SAMPLES))
+    return pd.DataFrame(rows, columns=["arm", "benchmark", "share", "low", "high", "responses", "source"])

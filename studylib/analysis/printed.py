@@ -9,15 +9,6 @@ from studylib.paths import ROOT
 
 FOLDER = ROOT / "outputs" / "paper_published"
 
-TABLES = (
-    "headline",
-    "table1_sft_data",
-    "table2_3_rl",
-    "table5_words",
-    "table7_lengths",
-    "fig1_accuracy_gains",
-)
-
 MIRRORED = {
     "MiniVision": "MathVision",
     "MiniVerse": "MathVerse",

@@ -31,9 +31,9 @@ class Estimate:
     source: str
 
 
-def wilson(successes: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
-    """Wilson score interval of a share, for cells too small for a t interval. Both ends in [0, 1]."""
-    low, high = proportion_confint(successes, n, alpha=1 - confidence, method="wilson")
+def wilson(successes: int, n: int) -> tuple[float, float]:
+    """95 % Wilson score interval of a share, for cells too small for a t interval. Both ends in [0, 1]."""
+    low, high = proportion_confint(successes, n, alpha=0.05, method="wilson")
     return float(low), float(high)
 
 
@@ -118,14 +118,14 @@ def paired(arm: pd.DataFrame, reference: pd.DataFrame) -> pd.DataFrame:
     other = reference[[*on, "value"]].rename(columns={"value": "reference"})
     if arm.empty:
         raise StudyError("The two arms have no training seed in common; evaluate both on the same seeds.")
-    joined = arm.merge(other, on=on, how="outer", indicator="found")
-    lonely = joined[joined["found"] != "both"]
+    joined = arm.merge(other, on=on, how="outer", indicator="side")
+    lonely = joined[joined["side"] != "both"]
     if len(lonely):
         raise StudyError(
             f"{lonely['question_id'].iloc[0]} was answered by only one of {arm['arm'].iloc[0]} and "
             f"{reference['arm'].iloc[0]}; evaluate both on the same questions and seeds."
         )
-    return joined.drop(columns="found")
+    return joined.drop(columns="side")
 
 
 def paired_differences(arm: pd.DataFrame, reference: pd.DataFrame) -> pd.DataFrame:
@@ -144,11 +144,11 @@ def log_ratio(pairs: pd.DataFrame) -> pd.DataFrame:
     return pairs.assign(value=np.log(value / reference) + moved)
 
 
-def two_sided_p(estimate: float, se: float, df: float, null: float = 0.0) -> float:
-    """Two-sided p of `estimate == null` by the t distribution; 1.0 where there is no standard error."""
+def two_sided_p(estimate: float, se: float, df: float) -> float:
+    """Two-sided p of `estimate == 0` by the t distribution; 1.0 where there is no standard error."""
     if not se > 0 or not df > 0:
         return 1.0
-    return float(2 * stats.t.sf(abs(estimate - null) / se, df))
+    return float(2 * stats.t.sf(abs(estimate) / se, df))
 
 
 def holm(p_values: list[float]) -> list[float]:
@@ -157,12 +157,7 @@ def holm(p_values: list[float]) -> list[float]:
 
 
 def detectable_difference(
-    questions: int,
-    samples: int,
-    reference_samples: int,
-    change_sd: float,
-    pass_rate: float = 0.5,
-    power: float = 0.8,
+    questions: int, samples: int, reference_samples: int, change_sd: float, pass_rate: float = 0.5, power: float = 0.8
 ) -> float:
     """Smallest mean change of a share that a paired two-sided 5 % test finds with this power.
 

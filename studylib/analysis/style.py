@@ -9,9 +9,8 @@ from studylib.analysis.printed import paper_name
 from studylib.analysis.scores import question_rates
 from studylib.analysis.stats import estimates_by
 
-# Table 5 of the paper, then a wider list from its section 2.3.
+# Table 5 of the paper.
 PAPER_WORDS = ("wait", "check", "mistake", "alternative", "however")
-WIDER_WORDS = (*PAPER_WORDS, "hmm", "maybe", "verify", "again", "let", "first", "then", "because", "so")
 
 
 def of_table_5(scores: pd.DataFrame) -> pd.DataFrame:
@@ -19,38 +18,27 @@ def of_table_5(scores: pd.DataFrame) -> pd.DataFrame:
     return scores[scores["benchmark"].map(paper_name) == "MathVision"]
 
 
-def word_counts(scores: pd.DataFrame, words: tuple[str, ...] = PAPER_WORDS) -> pd.DataFrame:
-    """Occurrences of each word in any case, as in Table 5.
+def word_counts(scores: pd.DataFrame) -> pd.DataFrame:
+    """Occurrences of the paper's five words in any case and with their endings (checks, alternatively), as in Table 5.
 
-    The paper's five words count with their endings (checks, alternatively); of the wider list only whole
-    words do, since "so" would find "some".
     Columns: arm, word, count, responses, per_1000_responses, per_1000_tokens.
     """
     rows = []
     for arm, group in scores.groupby("arm", sort=False):
         text = "\n".join(group["text"]).lower()
-        for word in words:
-            count = len(re.findall(rf"\b{re.escape(word)}", text)) if word in PAPER_WORDS else _whole(word, text)
-            rows.append(
-                {
-                    "arm": arm,
-                    "word": word,
-                    "count": count,
-                    "responses": len(group),
-                    "per_1000_responses": 1000 * count / len(group),
-                    "per_1000_tokens": 1000 * count / max(int(group["tokens"].sum()), 1),
-                }
-            )
+        for word in PAPER_WORDS:
+            count = len(re.findall(rf"\b{word}", text))
+            rates = {
+                "per_1000_responses": 1000 * count / len(group),
+                "per_1000_tokens": 1000 * count / max(int(group["tokens"].sum()), 1),
+            }
+            rows.append({"arm": arm, "word": word, "count": count, "responses": len(group), **rates})
     return pd.DataFrame(rows)
 
 
 def reflection_words(texts: pd.Series) -> pd.Series:
     """How many of the paper's five words, with their endings and in any case, each text holds."""
     return texts.str.lower().str.count(rf"\b(?:{'|'.join(PAPER_WORDS)})")
-
-
-def _whole(word: str, text: str) -> int:
-    return len(re.findall(rf"\b{re.escape(word)}\b", text))
 
 
 def flows(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:

@@ -24,7 +24,7 @@ from studylib.store.machine import here
 from studylib.store.store import Work
 
 FACTS = "facts.json"
-SAID = "studylib: "  # begins the lines that the main process has to say
+MESSAGE = "studylib: "  # begins the lines that the main process has to say
 # The wrapping of the paper's model: each decoder layer and each block of the vision tower a unit of its own.
 WRAPPED = "Qwen2_5_VLDecoderLayer,Qwen2_5_VLVisionBlock"
 FSDP2 = {
@@ -142,8 +142,8 @@ def _run(arguments: list[str], work: Work) -> None:
         with log.open("w") as kept:
             for line in process.stdout:
                 kept.write(line)
-                if line.startswith(SAID):
-                    work.report(line.removeprefix(SAID).rstrip("\n"))
+                if line.startswith(MESSAGE):
+                    work.report(line.removeprefix(MESSAGE).rstrip("\n"))
         process.wait()
     finally:
         if process.poll() is None:

@@ -1,7 +1,5 @@
 """One of several processes that train a stage together: python -m studylib.cluster.process JOB.json (see launch.py)."""
 
-from __future__ import annotations
-
 import faulthandler
 import json
 import os
@@ -12,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from studylib.cluster.launch import FACTS, SAID
+from studylib.cluster.launch import FACTS, MESSAGE
 from studylib.engine.models import mend_torchvision
 from studylib.errors import StudyError
 from studylib.params.load import Params
@@ -113,7 +111,7 @@ def _say(line: str) -> None:
     from studylib.train import loop
 
     if loop.main_process():
-        print(SAID + line.partition(": ")[2], flush=True)
+        print(MESSAGE + line.partition(": ")[2], flush=True)
 
 
 def main() -> None:

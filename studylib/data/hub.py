@@ -54,13 +54,13 @@ def load_traces(params: Params, manner: str) -> tuple[Dataset, dict[str, Any]]:
     from datasets import Value
 
     where, facts = f"data.hub.{manner}", {}
-    spec = _asked(params, manner)
+    spec = _hub_set(params, manner)
     rows = read_rows(spec, schemas.TRACES[manner], where, manner, "train", params.data.unreadable, facts)
     rows = _some(rows, params.data.text_traces, params.data.seed)
     return table(rows, type(features())({**features(), "trace": Value("string")})), facts
 
 
-def _asked(params: Params, name: str) -> HubSet:
+def _hub_set(params: Params, name: str) -> HubSet:
     if name not in params.data.hub:
         raise StudyError(f"params/{params.scale}.yaml names no data.hub.{name}: give its name, revision and split.")
     return params.data.hub[name]
@@ -89,7 +89,7 @@ def _share_choices(rows: list[dict[str, Any]]) -> None:
 def _queries(params: Params, split: str, facts: dict[str, Any]) -> list[dict[str, Any]]:
     own = split == "validation" and "validation" in params.data.hub
     key = "validation" if own else "queries"
-    spec, allowed = _asked(params, key), params.data.unreadable
+    spec, allowed = _hub_set(params, key), params.data.unreadable
     rows = read_rows(spec, schemas.QUERIES, f"data.hub.{key}", "Eureka-Distill", split, allowed, facts)
     if own:
         return _some(rows, params.data.validation, params.data.seed)

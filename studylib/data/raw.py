@@ -1,8 +1,6 @@
 """Texts of published rows before a schema reads them: chat turns as columns, LaTeX whose backslashes were eaten
 (`\\frac` as a form feed and `rac`), choices that stand in the question, special tokens."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Mapping

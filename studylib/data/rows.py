@@ -1,7 +1,5 @@
 """Question rows as trainers and engines read them: a picture is decoded when it is used, and no other is in memory."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from io import BytesIO
 from typing import Any

@@ -1,7 +1,5 @@
 """Rows of the published benchmarks and training sets, each in its own columns, to the one question schema."""
 
-from __future__ import annotations
-
 import ast
 import re
 from collections.abc import Callable, Mapping
@@ -32,7 +30,7 @@ def letter(index: int) -> str:
     return "ABCDEFGHIJKLMNOPQRSTUVWXYZ"[index]
 
 
-def written(stem: str, choices: list[str]) -> str:
+def with_choices(stem: str, choices: list[str]) -> str:
     """The question with its choices as lines; choices that are bare letters stand in the picture already."""
     if [choice.strip() for choice in choices] == [letter(i) for i in range(len(choices))]:
         return stem
@@ -51,26 +49,26 @@ def picture_names(text: str, pictures: int) -> str:
     return _PICTURE.sub(r"[picture \1]", text).strip()
 
 
-def free(*forms: str) -> dict[str, Any]:
+def free_form_answer(*forms: str) -> dict[str, Any]:
     """A free answer; where several forms are accepted `answers` holds them all."""
     kind = "integer" if _INTEGER.fullmatch(forms[0]) else "float" if _FLOAT.fullmatch(forms[0]) else "text"
     several = {"answers": list(forms)} if len(forms) > 1 else {}
     return {"answer": forms[0], "choices": [], "question_type": "free_form", "answer_type": kind, **several}
 
 
-def answered(text: str, options: list[str], answer: Any) -> dict[str, Any]:
+def answer_fields(text: str, options: list[str], answer: Any) -> dict[str, Any]:
     """A question with its options, or with those that its text holds if the answer is one of them, else without."""
     stem, choices = (text, options) if options else split_choices(text)
     if choices:
         try:
-            return {"question": written(stem, choices), **chosen(answer, choices)}
+            return {"question": with_choices(stem, choices), **choice_answer(answer, choices)}
         except StudyError:  # what looks like labels in a text may be something else
             if options:
                 raise
-    return {"question": text, **free(one(answer))}
+    return {"question": text, **free_form_answer(single_answer(answer))}
 
 
-def accepted(answer: Any) -> list[str]:
+def accepted_answers(answer: Any) -> list[str]:
     """The accepted forms of an answer: itself, or those that it lists. Raises StudyError where it has none."""
     if isinstance(answer, str) and answer.strip().startswith("["):
         try:
@@ -92,20 +90,20 @@ def _plain(answer: Any) -> str:
     return "" if (text := str(answer).strip()) in ("None", "null", "nan", "NaN", "<NA>") else text
 
 
-def one(answer: Any) -> str:
-    forms = accepted(answer)
+def single_answer(answer: Any) -> str:
+    forms = accepted_answers(answer)
     if len(forms) > 1:
         raise StudyError(f"its answer is a list of {len(forms)}, and which of them is right is not known")
     return forms[0]
 
 
-def chosen(answer: Any, choices: list[str], by_text: bool = False) -> dict[str, Any]:
+def choice_answer(answer: Any, choices: list[str], by_text: bool = False) -> dict[str, Any]:
     """A multiple-choice answer as its letter, or letters ("A, C"), whether the row gives the letter or the choice's
     text. Where choices are letters themselves the dataset decides: `by_text` says that its answers are texts."""
     texts = [choice.strip() for choice in choices]
     text = answer.strip() if isinstance(answer, str) else None
     if text not in texts:
-        text = ", ".join(accepted(answer))
+        text = ", ".join(accepted_answers(answer))
     same = [letter(texts.index(text))] if text in texts else []
     letters = (by_text and same) or _letters(text, texts) or same or _several(text, texts)
     letters = letters or _letters(text.upper(), texts)
@@ -157,7 +155,7 @@ def reader(read: Callable[[Row], dict[str, Any]]) -> Callable[[Row], dict[str, A
 def mathvision(row: Row) -> dict[str, Any]:
     """Its pictures are one: what the text calls <image2> is a part of it."""
     text = picture_names(row["question"], 1) or VISION_ONLY
-    fields = answered(text, listed(row["options"]), row["answer"])
+    fields = answer_fields(text, option_list(row["options"]), row["answer"])
     return {"id": row["id"], "solution": row.get("solution") or "", **fields}
 
 
@@ -170,24 +168,28 @@ def mathverse(row: Row) -> dict[str, Any]:
         "id": row["sample_index"],
         "problem": str(row["problem_index"]),
         "version": row["problem_version"].lower().replace(" ", "-"),
-        "question": written(stem, options) or VISION_ONLY,
-        **(chosen(row["answer"], options) if multiple else free(one(row["answer"]))),
+        "question": with_choices(stem, options) or VISION_ONLY,
+        **(choice_answer(row["answer"], options) if multiple else free_form_answer(single_answer(row["answer"]))),
     }
 
 
 @reader
 def mathvista(row: Row) -> dict[str, Any]:
     """A choice is answered by its text upstream, by its letter here; the unit is asked for as upstream does."""
-    options = listed(row["choices"])
+    options = option_list(row["choices"])
     multiple = row["question_type"] == "multi_choice"
     unit = row["unit"] or None
     stem = f"{row['question'].strip()} (Unit: {unit})" if unit else row["question"].strip()
-    fields = chosen(row["answer"], options, by_text=True) if multiple else free(one(row["answer"]))
+    fields = (
+        choice_answer(row["answer"], options, by_text=True)
+        if multiple
+        else free_form_answer(single_answer(row["answer"]))
+    )
     if not multiple and row["answer_type"] in ("integer", "float"):
         fields["answer_type"] = row["answer_type"]
     return {
         "id": row["pid"],
-        "question": written(stem, options),
+        "question": with_choices(stem, options),
         "unit": unit,
         "precision": row["precision"],
         **fields,
@@ -198,20 +200,20 @@ def mathvista(row: Row) -> dict[str, Any]:
 def mmmu(row: Row) -> dict[str, Any]:
     """Options are a list written as text; an open answer may be such a list of accepted forms."""
     pictures = sum(row.get(f"image_{number}") is not None for number in range(1, 8))
-    options = [picture_names(str(option), max(pictures, 2)) for option in listed(row["options"])]
+    options = [picture_names(str(option), max(pictures, 2)) for option in option_list(row["options"])]
     stem = picture_names(row["question"], pictures)
     if row["question_type"] == "multiple-choice":
-        return {"id": row["id"], "question": written(stem, options), **chosen(row["answer"], options)}
-    forms = accepted(row["answer"])
-    fields = {"question": stem, **free(*forms)} if len(forms) > 1 else answered(stem, [], forms[0])
+        return {"id": row["id"], "question": with_choices(stem, options), **choice_answer(row["answer"], options)}
+    forms = accepted_answers(row["answer"])
+    fields = {"question": stem, **free_form_answer(*forms)} if len(forms) > 1 else answer_fields(stem, [], forms[0])
     return {"id": row["id"], **fields}
 
 
 @reader
 def mmstar(row: Row) -> dict[str, Any]:
     stem, options = split_choices(row["question"])
-    fields = chosen(row["answer"], options)
-    return {"id": row["index"], "question": written(picture_names(stem, 1), options), **fields}
+    fields = choice_answer(row["answer"], options)
+    return {"id": row["index"], "question": with_choices(picture_names(stem, 1), options), **fields}
 
 
 @reader
@@ -219,8 +221,8 @@ def query(row: Row) -> dict[str, Any]:
     """A training query: an answer that is one of the choices is its letter, anything else is a free answer."""
     answer = row["answer"]
     boxed = _BOX.findall(answer) if isinstance(answer, str) else []
-    fields = answered(
-        without_places(row["question"]), listed(row.get("options")), boxed[0] if len(boxed) == 1 else answer
+    fields = answer_fields(
+        without_places(row["question"]), option_list(row.get("options")), boxed[0] if len(boxed) == 1 else answer
     )
     return {"id": row.get("id"), **fields}
 
@@ -236,16 +238,16 @@ def without_places(text: str) -> str:
 @reader
 def s1k(row: Row) -> dict[str, Any]:
     """s1: Gemini's thinking and its attempt."""
-    return trace(row, row["thinking_trajectories"], row["attempt"])
+    return trace_row(row, row["thinking_trajectories"], row["attempt"])
 
 
 @reader
 def s1k_r1(row: Row) -> dict[str, Any]:
     """s1.1: DeepSeek-R1's thinking and its attempt at the same questions."""
-    return trace(row, row["deepseek_thinking_trajectory"], row["deepseek_attempt"])
+    return trace_row(row, row["deepseek_thinking_trajectory"], row["deepseek_attempt"])
 
 
-def trace(row: Row, thinking: str | list[str], attempt: str) -> dict[str, Any]:
+def trace_row(row: Row, thinking: str | list[str], attempt: str) -> dict[str, Any]:
     """A question with its trace; the thinking is a text, or the only one of a list. Its gold answer is not used."""
     question, parts = (row["question"] or "").strip(), []
     for name, part in (("question", question), ("thinking", thinking), ("attempt", attempt)):
@@ -259,7 +261,7 @@ def trace(row: Row, thinking: str | list[str], attempt: str) -> dict[str, Any]:
     return {"id": None, "question": question, "telling": question, "trace": reasoned, "answer": solution, **kind}
 
 
-def listed(value: Any) -> list[str]:
+def option_list(value: Any) -> list[str]:
     """Options as a list of texts: a list, one that is written as text, or none."""
     if isinstance(value, str):
         try:

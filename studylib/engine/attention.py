@@ -5,8 +5,6 @@ lines of C read what is there, answers of one prompt side by side, at the speed 
 a GPU, or in another precision) torch does it.
 """
 
-from __future__ import annotations
-
 import ctypes
 import functools
 import subprocess

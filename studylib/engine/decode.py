@@ -25,7 +25,10 @@ ATTENTION = "study_decoding"
 
 @dataclass
 class Answer:
-    """The answer, its end token included, and its log-probabilities; `done` once it is complete."""
+    """An answer, its end token included, and its log-probabilities under the distribution drawn from.
+
+    `stopped` is False where max_new_tokens cut it; `done` is True once it is complete.
+    """
 
     ids: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
@@ -153,7 +156,7 @@ class Batch:
 
 
 def rope_table(text, like: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Cosines and sines of text positions, (positions, head size): text stands alike on all three axes."""
+    """Cosines and sines of text positions, (positions, head size): text has the same position on all three axes."""
     positions = torch.arange(text.config.max_position_embeddings).expand(3, 1, -1)
     cos, sin = text.rotary_emb(like, positions)
     return cos[0], sin[0]
@@ -198,21 +201,9 @@ def decode_all(model, tasks: Iterator[Task], slots: int, sampling: Sampling, sup
         torch.set_num_threads(cores)
 
 
-@dataclass(frozen=True)
-class Decoded:
-    """Completions, `samples` a prompt, padded on the right.
-
-    `ids` and `mask` (rows, length), mask 1 on the answers, their end tokens included; `logprobs` (rows,
-    length) under the distribution drawn from; `stopped` (rows,) False where max_new_tokens cut the answer.
-    """
-
-    ids: torch.Tensor
-    mask: torch.Tensor
-    logprobs: torch.Tensor
-    stopped: torch.Tensor
-
-
-def decode(model, inputs, sampling: Sampling, *, samples: int = 1, suppress: Sequence[int] = (), noise=None) -> Decoded:
+def decode(
+    model, inputs, sampling: Sampling, *, samples: int = 1, suppress: Sequence[int] = (), noise=None
+) -> list[Answer]:
     """Sample completions from a live model (GRPO does); its mode and configuration are restored afterwards.
 
     `inputs` are the processor's tensors, padded on the left; the `samples` answers of a prompt stand together.
@@ -229,12 +220,4 @@ def decode(model, inputs, sampling: Sampling, *, samples: int = 1, suppress: Seq
                     yield prompt, noise[row], answers[row]
 
         decode_all(inner, tasks(), rows, sampling, suppress)
-    lengths = torch.tensor([len(answer.ids) for answer in answers])
-    width = int(lengths.max())
-    ids = torch.full((rows, width), model.generation_config.pad_token_id)
-    logprobs = torch.zeros(rows, width)
-    for row, answer in enumerate(answers):
-        ids[row, : lengths[row]] = torch.tensor(answer.ids)
-        logprobs[row, : lengths[row]] = torch.tensor(answer.logprobs)
-    mask = (torch.arange(width) < lengths[:, None]).long()
-    return Decoded(ids, mask, logprobs, torch.tensor([answer.stopped for answer in answers]))
+    return answers

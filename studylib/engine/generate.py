@@ -1,7 +1,5 @@
 """Answers of a saved model to question rows, by one of two engines behind one function."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +9,6 @@ from studylib.engine.decode import Answer, Task, decode, decode_all, read_prompt
 from studylib.engine.models import load_model, load_processor, never_sampled
 from studylib.engine.prompts import encode, render
 from studylib.engine.sampling import Sampling, noise_of
-from studylib.errors import StudyError
 
 __all__ = ["Completion", "Sampling", "decode", "generate"]
 
@@ -45,14 +42,12 @@ def generate(
 
     `batch_size` counts answers decoded together. With the engine "hf" a sample depends on seed, row id and
     sample number, not on the batch it ran in. `progress(done, total)` counts answers.
-    Raises StudyError on an unknown engine or a missing model.
+    Raises StudyError on a missing model.
     """
-    engines = {"hf": _hugging_face, "vllm": _vllm}
-    if engine not in engines:
-        raise StudyError(f"Unknown engine {engine!r}: choose one of {', '.join(engines)}.")
     if not len(rows):
         return []
-    return engines[engine](model_path, rows, instruct, samples, sampling, seed, batch_size, progress)
+    answer = _vllm if engine == "vllm" else _hugging_face
+    return answer(model_path, rows, instruct, samples, sampling, seed, batch_size, progress)
 
 
 def _hugging_face(model_path, rows, instruct, samples, sampling, seed, batch_size, progress):
@@ -91,23 +86,16 @@ def _vllm(model_path, rows, *settings):
 
 
 def as_finished(
-    model_path: str | Path,
-    rows: Sequence[Mapping[str, Any]],
-    places: Sequence[int],
-    instruct: bool,
-    samples: int,
-    sampling: Sampling,
-    seed: int,
-    batch_size: int,
+    model_path: str | Path, rows: Sequence[Mapping[str, Any]], places: Sequence[int], *settings
 ) -> Iterator[tuple[int, list[Completion]]]:
     """By vLLM: yields (index, completions) of the rows at these `places`, in the order in which they are finished.
 
-    The parameters are those of `generate`, and so are the errors.
+    settings: as those of `vllm.answers_as_finished`, whose errors these are too.
     """
     from studylib.engine.vllm import answers_as_finished
 
     processor = load_processor(model_path)
-    for index, group in answers_as_finished(model_path, rows, places, instruct, samples, sampling, seed, batch_size):
+    for index, group in answers_as_finished(model_path, rows, places, *settings):
         yield index, [_completion(processor, ids, reason == "stop") for ids, reason in group]
 
 

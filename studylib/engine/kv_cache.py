@@ -1,7 +1,5 @@
 """Keys and values: those of prompts as the model read them, and those of the answers being decoded."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import torch

@@ -1,7 +1,5 @@
 """Load models and processors; freeze, adapt, and say which tokens may never be sampled."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

@@ -1,7 +1,5 @@
 """From a question row to what the model reads: chat messages, the rendered prompt, the tensors."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """How a token is drawn: temperature, top-k, top-p within the top k, then one uniform number a row."""
 
-from __future__ import annotations
-
 import hashlib
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Token-level KL of a trained model to the base along its own responses (paper, section 2.3)."""
 
-from __future__ import annotations
-
 import multiprocessing
 import os
 from collections.abc import Mapping, Sequence
@@ -14,10 +12,9 @@ import pandas as pd
 from studylib.engine.models import load_model, load_processor
 from studylib.engine.prompts import encode
 from studylib.engine.vllm import visible_gpus
-from studylib.errors import StudyError
 
-LETTERS = 2**17  # of completions read together: one of 24,000 tokens fills it
-POSITIONS = 1024  # whose probabilities over the vocabulary are held at once
+MAX_BATCH_CHARACTERS = 2**17  # of completions read together: one of 24,000 tokens fills it
+LOGITS_CHUNK = 1024  # whose probabilities over the vocabulary are held at once
 
 
 def token_kl(
@@ -34,8 +31,6 @@ def token_kl(
     too. Both models read the same tokens. Columns: response (index into rows), position, token, kl. On GPUs the rows
     are shared out, a process each, and the models are held in bfloat16.
     """
-    if len(rows) != len(completions):
-        raise StudyError(f"token_kl got {len(rows)} rows and {len(completions)} completions; give one each.")
     # Alike in length, so that little is padding, and each process gets as many long ones.
     order = sorted(range(len(rows)), key=lambda i: len(completions[i]))
     gpus = visible_gpus()
@@ -65,7 +60,7 @@ def _scored(model_path, reference_path, rows, completions, share: Sequence[int],
     start = 0
     while start < len(share):
         batch = share[start : start + batch_size]
-        while len(batch) > 1 and len(batch) * len(completions[batch[-1]]) > LETTERS:
+        while len(batch) > 1 and len(batch) * len(completions[batch[-1]]) > MAX_BATCH_CHARACTERS:
             batch = batch[:-1]
         start += len(batch)
         inputs, ids = _with_completions(processor, [rows[i] for i in batch], [completions[i] for i in batch])
@@ -109,7 +104,7 @@ def _kl(model, reference, inputs: dict, width: int):
     inputs = {name: tensor.to(model.device) for name, tensor in inputs.items()}
     with torch.inference_mode():
         states = [network.model(**inputs).last_hidden_state[:, -width - 1 : -1] for network in networks]
-        step, values = max(1, POSITIONS // len(states[0])), []
+        step, values = max(1, LOGITS_CHUNK // len(states[0])), []
         for begin in range(0, width, step):
             p, q = (
                 network.lm_head(state[:, begin : begin + step]).float().log_softmax(-1)

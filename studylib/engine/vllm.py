@@ -1,7 +1,5 @@
 """Generation with vLLM: one engine a GPU, each in a process of its own that takes memory and threads with it."""
 
-from __future__ import annotations
-
 import multiprocessing
 import os
 import queue

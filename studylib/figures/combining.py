@@ -6,36 +6,19 @@ from plotly.subplots import make_subplots
 
 from studylib.analysis.curves import LOSSES
 from studylib.figures.palette import FAINT, colour_of, dress, in_order, marker_of, name_of
+from studylib.figures.training import panels
 
-# Column of the training log -> panel title with its unit.
-TWO_STAGE_PANELS = {
-    "reward": "reward (0 to 1)",
-    "truncated": "truncated (share)",
-    "length": "length (tokens)",
-    "budget_used": "length / budget",
-    "entropy": "entropy (nats)",
-    "kl": "KL to its start (nats)",
-    "zero_variance": "equal-reward groups (share)",
-    "clipped": "clipped tokens (share)",
-}
-INTERLEAVED_PANELS = {
-    "reward": "reward (0 to 1)",
-    "accuracy": "accuracy reward (0 to 1)",
-    "length": "length (tokens)",
-    "truncated": "truncated (share)",
-    "sft_loss": "SFT loss (nats a token)",
-    "entropy": "entropy (nats)",
-    "zero_variance": "equal-reward groups (share)",
-    "kl": "KL to the base (nats)",
-}
-PROGRESSIVE_PANELS = {
-    "reward": "reward (0 to 1)",
-    "accuracy": "accuracy reward (0 to 1)",
-    "length": "own length (tokens)",
-    "truncated": "truncated (share)",
-    "entropy": "entropy (nats)",
-    "sft_loss": "prefix loss (nats a token)",
-}
+TWO_STAGE_PANELS = panels(
+    "reward truncated length budget_used entropy kl zero_variance clipped",
+    budget_used="length / budget",
+    kl="KL to its start (nats)",
+)
+INTERLEAVED_PANELS = panels("reward accuracy length truncated sft_loss entropy zero_variance kl")
+PROGRESSIVE_PANELS = panels(
+    "reward accuracy length truncated entropy sft_loss",
+    length="own length (tokens)",
+    sft_loss="prefix loss (nats a token)",
+)
 LOSS_COLOURS = {"SFT alone": "sft_eureka", "SFT and RL": "interleaved_all", "RL alone": "rl"}
 HATCHES = {"SFT alone": "", "SFT and RL": "x", "RL alone": "/"}
 PREFIX_PANELS = {

@@ -6,18 +6,13 @@ from plotly.subplots import make_subplots
 
 from studylib.analysis.difficulty import ALL, LEVELS, PARTS, SIXTEENTHS, level_counts
 from studylib.analysis.printed import in_paper_order, paper_name
-from studylib.figures.palette import (
-    FAINT,
-    LEVEL_COLOURS,
-    colour_of,
-    dress,
-    error_bars,
-    in_order,
-    marker_of,
-    name_of,
-)
+from studylib.figures.palette import FAINT, LEVEL_COLOURS, arm_line, colour_of, dress, in_order, marker_of, name_of
 
 COLUMNS = 2
+HOVER = (
+    "%{y:.1f} [%{customdata[0]:.1f}, %{customdata[1]:.1f}] points, "
+    "%{customdata[2]} questions<br>interval: %{customdata[3]}"
+)
 
 
 def panel_grid(names: list[str], columns: int = COLUMNS, **options) -> tuple[go.Figure, dict[str, dict[str, int]]]:
@@ -41,6 +36,12 @@ def panel_order(panels: pd.Series) -> list[str]:
     return in_paper_order(set(panels) - set(wider)) + wider
 
 
+def level_axes(fig: go.Figure, room: float = 0.4) -> None:
+    """The levels from easy to hard on the x axes, with so much room at the ends."""
+    ends = [-room, len(LEVELS) - 1 + room]
+    fig.update_xaxes(tickvals=list(range(len(LEVELS))), ticktext=list(LEVELS), range=ends)
+
+
 def gain_by_level(gains: pd.DataFrame, published: pd.DataFrame | None = None) -> go.Figure:
     """Gain over the base by difficulty level, a panel a benchmark (Figure 1).
 
@@ -58,14 +59,17 @@ def gain_by_level(gains: pd.DataFrame, published: pd.DataFrame | None = None) ->
         for i, arm in enumerate(arms):
             cells = _at_levels(fair[fair["arm"] == arm], panel)
             shift = 0.6 * (i - (len(arms) - 1) / 2) / max(len(arms), 4)
-            fig.add_trace(_gain_line(cells, arm, shift, show=panel == panels[0]), **places[panel])
+            line = arm_line(cells, arm, cells["x"] + shift).update(showlegend=panel == panels[0], hovertemplate=HOVER)
+            fig.add_trace(
+                line.update(customdata=cells[["low", "high", "questions", "source"]].round(2)), **places[panel]
+            )
         if published is not None:
             theirs = published[(published["benchmark"] == paper_name(panel)) & published["arm"].isin(arms)]
             for arm in in_order(list(theirs["arm"].unique())):
                 trace = _paper_line(theirs[theirs["arm"] == arm], arm, show=panel == panels[0])
                 fig.add_trace(trace, **places[panel])
     fig.add_hline(y=0, line={"color": FAINT, "width": 1}, layer="below")
-    fig.update_xaxes(tickvals=list(range(len(LEVELS))), ticktext=list(LEVELS), range=[-0.4, len(LEVELS) - 0.6])
+    level_axes(fig)
     fig.update_yaxes(title_text="gain (points)", title_standoff=4, col=1)
     height = 215 * -(-len(panels) // columns) + 24 * (len(arms) + (0 if published is None else 2)) + 40
     return dress(fig, "Gain over the base by difficulty level", height, True)
@@ -82,7 +86,7 @@ def paper_gains(published: pd.DataFrame) -> go.Figure:
             )
             fig.add_trace(line.update(marker={"symbol": marker_of(arm), "size": 6}), **place)
     fig.add_hline(y=0, line={"color": FAINT, "width": 1}, layer="below")
-    fig.update_xaxes(tickvals=list(range(len(LEVELS))), ticktext=list(LEVELS), range=[-0.4, len(LEVELS) - 0.6])
+    level_axes(fig)
     fig.update_yaxes(title_text="gain (points)", title_standoff=4, col=1)
     return dress(fig, "The paper's Figure 1 (digitised)", 780, True)
 
@@ -101,23 +105,6 @@ def _own_line(cells: pd.DataFrame, show: bool) -> go.Scatter:
         line={"color": colour_of("base"), "dash": "dash", "width": 1.5},
         legendgroup="own",
         showlegend=show,
-    )
-
-
-def _gain_line(cells: pd.DataFrame, arm: str, shift: float, show: bool) -> go.Scatter:
-    return go.Scatter(
-        x=cells["x"] + shift,
-        y=cells["estimate"].round(2),
-        name=name_of(arm),
-        mode="lines+markers",
-        line={"color": colour_of(arm), "width": 1.5},
-        marker={"symbol": marker_of(arm), "size": 7},
-        legendgroup=arm,
-        showlegend=show,
-        customdata=cells[["low", "high", "questions", "source"]].round(2),
-        hovertemplate="%{y:.1f} [%{customdata[0]:.1f}, %{customdata[1]:.1f}] points, "
-        "%{customdata[2]} questions<br>interval: %{customdata[3]}",
-        **error_bars(cells, colour_of(arm)),
     )
 
 
@@ -146,18 +133,7 @@ def pass_at_k(table: pd.DataFrame, panel: str = ALL) -> go.Figure:
     for level in levels:
         for arm in arms:
             mine = cells[(cells["level"] == level) & (cells["arm"] == arm)].sort_values("k")
-            line = go.Scatter(
-                x=mine["k"],
-                y=mine["estimate"].round(2),
-                name=name_of(arm),
-                mode="lines+markers",
-                line={"color": colour_of(arm), "width": 1.5},
-                marker={"symbol": marker_of(arm), "size": 7},
-                legendgroup=arm,
-                showlegend=level == levels[0],
-                **error_bars(mine, colour_of(arm)),
-            )
-            fig.add_trace(line, **places[level])
+            fig.add_trace(arm_line(mine, arm, mine["k"]).update(showlegend=level == levels[0]), **places[level])
     for title, level in zip(fig.layout.annotations, levels, strict=True):
         title.text = "All levels" if level == ALL else level
     ks = sorted(table["k"].unique())
@@ -231,14 +207,8 @@ def accuracy_by_benchmark(accuracy: pd.DataFrame, target: tuple[float, float] | 
         fig.add_hrect(*target, fillcolor="#bbbbbb", opacity=0.25, line_width=0)
     for i, arm in enumerate(arms):
         cells = accuracy[accuracy["arm"] == arm].set_index("benchmark").reindex(panels)
-        fig.add_scatter(
-            x=[place + 0.6 * (i - (len(arms) - 1) / 2) / max(len(arms), 3) for place in range(len(panels))],
-            y=cells["estimate"].round(2),
-            name=name_of(arm),
-            mode="markers",
-            marker={"symbol": marker_of(arm), "size": 8, "color": colour_of(arm)},
-            **error_bars(cells, colour_of(arm)),
-        )
+        shift = 0.6 * (i - (len(arms) - 1) / 2) / max(len(arms), 3)
+        fig.add_trace(arm_line(cells, arm, [place + shift for place in range(len(panels))], 8).update(mode="markers"))
     names = ["All" if panel == ALL else panel.replace("Mini", "Mini<br>") for panel in panels]
     fig.update_xaxes(tickangle=0, tickvals=list(range(len(panels))), ticktext=names)
     fig.update_yaxes(title_text="accuracy (%)")

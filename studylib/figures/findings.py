@@ -9,18 +9,18 @@ from studylib.figures.palette import in_order, name_of
 def gains(table: pd.DataFrame, arms: list[str]) -> str:
     """Of each arm: its gain at the easiest and at the hardest level. table: difficulty.gains."""
     cells = table[(table["against"] == "B") & (table["benchmark"] == ALL)].set_index(["arm", "level"])["estimate"]
-    said = [
+    parts = [
         f"{name_of(arm)} {_points(cells.get((arm, LEVELS[0])))} at L1, {_points(cells.get((arm, LEVELS[-1])))} at L5"
         for arm in arms
     ]
-    return "; ".join(said) + " (points)"
+    return "; ".join(parts) + " (points)"
 
 
 def lengths(table: pd.DataFrame, arms: list[str]) -> str:
     """How many tokens each arm answers in, beside the base. table: length.response_length."""
     cells = table[(table["benchmark"] == ALL) & (table["level"] == ALL)].set_index("arm")["estimate"]
-    said = [f"{name_of(arm)} {cells[arm]:.0f}" for arm in arms]
-    return f"Tokens of an answer: {', '.join(said)}, the base {cells['base']:.0f}"
+    parts = [f"{name_of(arm)} {cells[arm]:.0f}" for arm in arms]
+    return f"Tokens of an answer: {', '.join(parts)}, the base {cells['base']:.0f}"
 
 
 def accuracy(table: pd.DataFrame) -> str:
@@ -40,36 +40,36 @@ def flows(table: pd.DataFrame, after: str) -> str:
 def words(table: pd.DataFrame) -> str:
     """Who checks itself in words. table: style.word_counts."""
     cells = table.groupby("arm", sort=False)["per_1000_responses"].sum()
-    said = [f"{name_of(arm)} {cells[arm] / 1000:.1f}" for arm in in_order(list(cells.index))]
-    return f"Reflection words per answer: {', '.join(said)}"
+    parts = [f"{name_of(arm)} {cells[arm] / 1000:.1f}" for arm in in_order(list(cells.index))]
+    return f"Reflection words per answer: {', '.join(parts)}"
 
 
 def checkpoints(table: pd.DataFrame) -> str:
     """Which checkpoint of each arm was chosen, and whether that is its last. table: checkpoints.checkpoint_scores."""
-    said = []
+    parts = []
     for arm in in_order(list(table["arm"].unique())):
         rows = table[table["arm"] == arm].sort_values("number")
         chosen = rows[rows["chosen"]].iloc[0]
         last = " (its last)" if chosen["number"] == rows["number"].max() else f" of {rows['number'].max():g}"
-        said.append(f"{name_of(arm)} {chosen['unit']} {chosen['number']:g}{last}")
-    return f"Best on validation: {', '.join(said)}"
+        parts.append(f"{name_of(arm)} {chosen['unit']} {chosen['number']:g}{last}")
+    return f"Best on validation: {', '.join(parts)}"
 
 
 def rewards(log: pd.DataFrame) -> str:
     """Where the reward began and ended, means over a tenth of each run. log: the training logs."""
-    said = []
+    parts = []
     for arm in in_order(list(log["arm"].unique())):
         reward = log[log["arm"] == arm].sort_values("step")["reward"]
         tenth = max(1, len(reward) // 10)
-        said.append(f"{name_of(arm)} from {reward.head(tenth).mean():.2f} to {reward.tail(tenth).mean():.2f}")
-    return f"Reward: {', '.join(said)}"
+        parts.append(f"{name_of(arm)} from {reward.head(tenth).mean():.2f} to {reward.tail(tenth).mean():.2f}")
+    return f"Reward: {', '.join(parts)}"
 
 
 def at_least_as_good(verdicts: pd.DataFrame) -> str:
     """How many combinations hold, fail and are undecided over all benchmarks. table: verdicts.judge of chapter 11."""
     counts = verdicts[verdicts["benchmarks"] == ALL]["verdict"].value_counts()
-    said = [f"{counts.get(verdict, 0)} {verdict}" for verdict in ("holds", "fails", "undecided")]
-    return f"At least as good as the better parent at every level: {', '.join(said)}"
+    parts = [f"{counts.get(verdict, 0)} {verdict}" for verdict in ("holds", "fails", "undecided")]
+    return f"At least as good as the better parent at every level: {', '.join(parts)}"
 
 
 def _points(value: float | None) -> str:

@@ -3,7 +3,7 @@
 import pandas as pd
 import plotly.graph_objects as go
 
-from studylib.figures.palette import FAINT, INK, dress
+from studylib.figures.palette import FAINT, INK, dress, error_bars
 
 HABITS = {
     "published": "published verdicts",
@@ -24,17 +24,10 @@ def agreement(table: pd.DataFrame, bar: float) -> go.Figure:
     """
     names = [f"{row.source}, {row.question_type}".replace("all, all", "all") for row in table.itertuples()]
     fig = go.Figure()
-    interval = {
-        "type": "data",
-        "symmetric": False,
-        "array": (100 * (table["high"] - table["agreement"])).tolist(),
-        "arrayminus": (100 * (table["agreement"] - table["low"])).tolist(),
-        "color": INK,
-        "thickness": 1.2,
-    }
+    cells = 100 * table[["agreement", "low", "high"]].rename(columns={"agreement": "estimate"})
     fig.add_scatter(
-        x=(100 * table["agreement"]).tolist(), y=names, mode="markers", error_x=interval, name="all rows",
-        marker={"size": 9, "color": _COLOURS[1]},
+        x=cells["estimate"].tolist(), y=names, mode="markers", name="all rows",
+        marker={"size": 9, "color": _COLOURS[1]}, **error_bars(cells, INK, "x"),
     )  # fmt: skip
     fig.add_scatter(
         x=(100 * table["agreement_without"]).tolist(), y=names, mode="markers", name="without plainly wrong verdicts",

@@ -9,91 +9,50 @@ import zlib
 
 import plotly.graph_objects as go
 
-NAMES = {
-    "base": "Base",
-    "base_a": "Base, set A",
-    "base_instructed": "Base + instruction",
-    "base_prompted": "Base, best prompt",
-    "sft_rambling": "SFT (rambling)",
-    "sft_careful": "SFT (careful)",
-    "sft_eureka": "SFT (Eureka-Distill)",
-    "rl": "RL",
-    "rl_beta0": "RL (beta 0)",
-    "rl_no_easy": "RL (no easy)",
-    "two_stage": "Two-stage",
-    "two_stage_half": "Two-stage (half budget)",
-    "two_stage_quarter": "Two-stage (quarter budget)",
-    "interleaved": "Interleaved",
-    "interleaved_all": "Interleaved (SFT on all)",
-    "progressive": "Progressive",
-    "data_mixing": "Data mixing",
-    "merging": "Model merging",
-}
-COLOURS = {
-    "base": "#5a5a5a",
-    "base_a": "#c4c4c4",
-    "base_instructed": "#9a9a9a",
-    "base_prompted": "#111111",
-    "sft_rambling": "#cc6677",
-    "sft_careful": "#882255",
-    "sft_eureka": "#d55e00",
-    "rl": "#0072b2",
-    "rl_beta0": "#56b4e9",
-    "rl_no_easy": "#332288",
-    "two_stage": "#e69f00",
-    "two_stage_half": "#77b259",
-    "two_stage_quarter": "#402000",
-    "interleaved": "#44aa99",
-    "interleaved_all": "#7441d9",
-    "progressive": "#117733",
-    "data_mixing": "#cc79a7",
-    "merging": "#8b5a2b",
-}
-MARKERS = {
-    "base": "x",
-    "base_a": "asterisk",
-    "base_instructed": "cross",
-    "base_prompted": "diamond-wide",
-    "sft_rambling": "triangle-down",
-    "sft_careful": "square",
-    "sft_eureka": "circle",
-    "rl": "diamond",
-    "rl_beta0": "triangle-left",
-    "rl_no_easy": "triangle-right",
-    "two_stage": "triangle-up",
-    "two_stage_half": "star-triangle-up",
-    "two_stage_quarter": "star-triangle-down",
-    "interleaved": "pentagon",
-    "interleaved_all": "star-square",
-    "progressive": "hexagon",
-    "data_mixing": "star",
-    "merging": "bowtie",
+ARMS = {  # name, colour, marker
+    "base": ("Base", "#5a5a5a", "x"),
+    "base_a": ("Base, set A", "#c4c4c4", "asterisk"),
+    "base_instructed": ("Base + instruction", "#9a9a9a", "cross"),
+    "base_prompted": ("Base, best prompt", "#111111", "diamond-wide"),
+    "sft_rambling": ("SFT (rambling)", "#cc6677", "triangle-down"),
+    "sft_careful": ("SFT (careful)", "#882255", "square"),
+    "sft_eureka": ("SFT (Eureka-Distill)", "#d55e00", "circle"),
+    "rl": ("RL", "#0072b2", "diamond"),
+    "rl_beta0": ("RL (beta 0)", "#56b4e9", "triangle-left"),
+    "rl_no_easy": ("RL (no easy)", "#332288", "triangle-right"),
+    "two_stage": ("Two-stage", "#e69f00", "triangle-up"),
+    "two_stage_half": ("Two-stage (half budget)", "#77b259", "star-triangle-up"),
+    "two_stage_quarter": ("Two-stage (quarter budget)", "#402000", "star-triangle-down"),
+    "interleaved": ("Interleaved", "#44aa99", "pentagon"),
+    "interleaved_all": ("Interleaved (SFT on all)", "#7441d9", "star-square"),
+    "progressive": ("Progressive", "#117733", "hexagon"),
+    "data_mixing": ("Data mixing", "#cc79a7", "star"),
+    "merging": ("Model merging", "#8b5a2b", "bowtie"),
 }
 # For an arm that a reader adds in params/: always the same one, by its name.
 SPARE_COLOURS = ("#999933", "#aa4499", "#661100", "#6699cc", "#ddaa33")
 # Levels from easy to hard, light to dark, so that they read in grey too.
 LEVEL_COLOURS = {"L1": "#c6dbef", "L2": "#9ecae1", "L3": "#6baed6", "L4": "#3182bd", "L5": "#08519c"}
-BENCHMARK_MARKERS = ("circle", "square", "diamond", "triangle-up", "cross", "star")
 INK, FAINT = "#333333", "#8a8a8a"
 TEXT, SMALL = 12, 11  # px; the least that can be read on a phone
 LINE = 46  # letters of a title that a phone has room for
 
 
 def name_of(arm: str) -> str:
-    return NAMES.get(arm, arm.replace("_", " "))
+    return ARMS[arm][0] if arm in ARMS else arm.replace("_", " ")
 
 
 def colour_of(arm: str) -> str:
-    return COLOURS.get(arm, SPARE_COLOURS[zlib.crc32(arm.encode()) % len(SPARE_COLOURS)])
+    return ARMS[arm][1] if arm in ARMS else SPARE_COLOURS[zlib.crc32(arm.encode()) % len(SPARE_COLOURS)]
 
 
 def marker_of(arm: str) -> str:
-    return MARKERS.get(arm, "hourglass")
+    return ARMS[arm][2] if arm in ARMS else "hourglass"
 
 
 def in_order(arms: list[str]) -> list[str]:
     """Arms in the order of the palette, those that it does not know at the end by name."""
-    known = list(NAMES)
+    known = list(ARMS)
     return sorted(arms, key=lambda arm: (known.index(arm) if arm in known else len(known), arm))
 
 
@@ -109,6 +68,20 @@ def error_bars(table, colour: str, axis: str = "y") -> dict[str, dict]:
         "width": 2,
     }
     return {f"error_{axis}": bars}
+
+
+def arm_line(cells, arm: str, x, size: int = 7, decimals: int = 2) -> go.Scatter:
+    """An arm's estimates with their intervals over `x`, in its colour and with its marker."""
+    return go.Scatter(
+        x=x,
+        y=cells["estimate"].round(decimals),
+        name=name_of(arm),
+        mode="lines+markers",
+        line={"color": colour_of(arm), "width": 1.5},
+        marker={"symbol": marker_of(arm), "size": size, "color": colour_of(arm)},
+        legendgroup=arm,
+        **error_bars(cells, colour_of(arm)),
+    )
 
 
 def log_ticks(axes) -> None:
@@ -130,14 +103,7 @@ def dress(fig: go.Figure, title: str, height: int, panels: int = 0) -> go.Figure
         font={"size": TEXT, "color": INK},
         height=height,
         margin={"l": 48, "r": 12, "t": 46 + 18 * panels, "b": 36},
-        legend={
-            "orientation": "h",
-            "x": 0,
-            "y": 0,
-            "yref": "container",
-            "yanchor": "bottom",
-            "font_size": TEXT,
-        },
+        legend={"orientation": "h", "x": 0, "y": 0, "yref": "container", "yanchor": "bottom", "font_size": TEXT},
         hoverlabel={"font_size": 12},
     )
     fig.update_annotations(font_size=12)

@@ -8,37 +8,21 @@ from studylib.figures.answers import data_uri
 from studylib.figures.palette import dress
 
 CAPTION_LINES = 5
+COLUMNS = 2
 
 
-def sample_grid(rows: list[dict], columns: int = 2) -> go.Figure:
+def sample_grid(rows: list[dict]) -> go.Figure:
     """Pictures of question rows with their text and answer below; rows: data.load_questions."""
     fig = go.Figure()
-    lines = -(-len(rows) // columns)
+    lines = -(-len(rows) // COLUMNS)
     for i, row in enumerate(rows):
-        left, top = i % columns, -(i // columns) * 1.55
+        left, top = i % COLUMNS, -(i // COLUMNS) * 1.55
         if row["images"]:
-            fig.add_layout_image(
-                source=data_uri(row["images"][0]),
-                xref="x",
-                yref="y",
-                x=left + 0.5,
-                y=top - 0.02,
-                sizex=0.9,
-                sizey=0.95,
-                xanchor="center",
-                yanchor="top",
-            )
-        fig.add_annotation(
-            text=_caption(row),
-            x=left + 0.5,
-            y=top - 1,
-            xref="x",
-            yref="y",
-            yanchor="top",
-            showarrow=False,
-            align="left",
-        )
-    fig.update_xaxes(range=[0, columns], visible=False, fixedrange=True)
+            place = {"x": left + 0.5, "y": top - 0.02, "xanchor": "center", "yanchor": "top", "xref": "x", "yref": "y"}
+            fig.add_layout_image(source=data_uri(row["images"][0]), sizex=0.9, sizey=0.95, **place)
+        place = {"x": left + 0.5, "y": top - 1, "yanchor": "top", "xref": "x", "yref": "y"}
+        fig.add_annotation(text=_caption(row), showarrow=False, align="left", **place)
+    fig.update_xaxes(range=[0, COLUMNS], visible=False, fixedrange=True)
     fig.update_yaxes(range=[-lines * 1.55, 0], visible=False, fixedrange=True)
     dress(fig, "Sample questions", 270 * lines + 60)
     fig.update_annotations(font_size=10, selector=lambda note: note.name != "stamp")
@@ -46,10 +30,7 @@ def sample_grid(rows: list[dict], columns: int = 2) -> go.Figure:
 
 
 def _caption(row: dict) -> str:
-    text = textwrap.wrap(" ".join(row["question"].split()), 34)
-    shown = (
-        text[:CAPTION_LINES]
-        if len(text) <= CAPTION_LINES
-        else [*text[: CAPTION_LINES - 1], text[CAPTION_LINES - 1] + " ..."]
-    )
+    shown = textwrap.wrap(" ".join(row["question"].split()), 34)
+    if len(shown) > CAPTION_LINES:
+        shown = [*shown[: CAPTION_LINES - 1], shown[CAPTION_LINES - 1] + " ..."]
     return "<br>".join([f"<b>{row['benchmark']}</b>", *shown, f"answer: <b>{row['answer']}</b>"])

@@ -7,11 +7,12 @@ from plotly.subplots import make_subplots
 from studylib.analysis.difficulty import ALL, LEVELS, PARTS
 from studylib.analysis.printed import paper_name
 from studylib.analysis.verdicts import NON_INFERIORITY_MARGIN
-from studylib.figures.difficulty import panel_order
+from studylib.figures.difficulty import level_axes, panel_order
 from studylib.figures.palette import (
     FAINT,
     INK,
     SPARE_COLOURS,
+    arm_line,
     colour_of,
     dress,
     error_bars,
@@ -62,7 +63,8 @@ def figure_1(gains: pd.DataFrame, published: pd.DataFrame, training: list[str]) 
             other = theirs[(theirs["arm"] == arm) & (theirs["benchmark"] == paper)]
             hollow = _line(other, arm, shift, False).update(line_dash="dot", marker_symbol=f"{marker_of(arm)}-open")
             fig.add_trace(hollow, row=row, col=2)
-    _level_axes(fig)
+    fig.add_hline(y=0, line={"color": FAINT, "width": 1}, layer="below")
+    level_axes(fig, 0.5)
     fig.update_yaxes(title_text="gain (points)", title_standoff=4, col=1)
     return dress(fig, "Figure 1: gain by level, an axis a column", 225 * len(rows) + 110, True)
 
@@ -81,15 +83,8 @@ def _line(cells: pd.DataFrame, arm: str, shift: float, show: bool, name: str | N
     )
 
 
-def _level_axes(fig: go.Figure) -> None:
-    fig.add_hline(y=0, line={"color": FAINT, "width": 1}, layer="below")
-    fig.update_xaxes(tickvals=list(range(len(LEVELS))), ticktext=list(LEVELS), range=[-0.5, len(LEVELS) - 0.5])
-
-
 def against_parents(
-    contrasts: pd.DataFrame,
-    verdicts: pd.DataFrame | None = None,
-    published: pd.DataFrame | None = None,
+    contrasts: pd.DataFrame, verdicts: pd.DataFrame | None = None, published: pd.DataFrame | None = None
 ) -> go.Figure:
     """A combination (row) minus each parent by level, on the benchmarks trained on, those held out, and all (columns).
 
@@ -99,9 +94,9 @@ def against_parents(
     cells = contrasts[contrasts["level"].isin(LEVELS) & (contrasts["measure"] == "accuracy")]
     arms, parents = in_order(list(cells["arm"].unique())), in_order(list(cells["against"].unique()))
     panels = [panel for panel in (*PARTS, ALL) if panel in set(cells["benchmark"])]
-    said = {} if verdicts is None else verdicts.set_index(["id", "benchmarks"])["verdict"].to_dict()
+    marks = {} if verdicts is None else verdicts.set_index(["id", "benchmarks"])["verdict"].to_dict()
     titles = [
-        _synergy_title(name_of(arm) if panel == panels[0] else "", panel, said.get((f"{arm}-synergy", panel), ""))
+        _synergy_title(name_of(arm) if panel == panels[0] else "", panel, marks.get((f"{arm}-synergy", panel), ""))
         for arm in arms
         for panel in panels
     ]
@@ -120,7 +115,8 @@ def against_parents(
                     hollow = _line(theirs, parent, shift + 0.1, row == 1).update(mode="markers", opacity=0.8)
                     hollow.update(name=f"minus {name_of(parent)}, paper (7B)", legendgroup=f"{parent}, paper")
                     fig.add_trace(hollow.update(marker_symbol=f"{marker_of(parent)}-open"), row=row, col=col)
-    _level_axes(fig)
+    fig.add_hline(y=0, line={"color": FAINT, "width": 1}, layer="below")
+    level_axes(fig, 0.5)
     fig.add_hline(y=-NON_INFERIORITY_MARGIN, line={"color": INK, "width": 1, "dash": "dash"})
     fig.update_yaxes(title_text="difference (points)", title_standoff=4, col=1)
     title = f"At least as good as the better parent? Dashed: −{NON_INFERIORITY_MARGIN:g} points"
@@ -132,7 +128,7 @@ def _synergy_title(name: str, panel: str, verdict: str) -> str:
     return f"<b>{name}</b><br>{panel}<br>{verdict}"
 
 
-def merge_shares(scores: pd.DataFrame, sft: str = "sft_eureka", rl: str = "rl") -> go.Figure:
+def merge_shares(scores: pd.DataFrame) -> go.Figure:
     """Accuracy and mean response length against the SFT share, a line a merge method; the ends are the parents.
 
     scores: synergy.share_scores. The faint line joins the parents.
@@ -142,14 +138,15 @@ def merge_shares(scores: pd.DataFrame, sft: str = "sft_eureka", rl: str = "rl") 
     for col, measure in enumerate(titles, 1):
         cells = scores[scores["measure"] == measure].sort_values("share")
         at_end = cells["share"].isin([0, 1])
-        ends = cells[at_end].drop_duplicates("share").assign(arm=[rl, sft])
+        ends = cells[at_end].drop_duplicates("share").assign(arm=["rl", "sft_eureka"])
         faint = go.Scatter(x=ends["share"], y=ends["estimate"].round(2), mode="lines", showlegend=False)
         fig.add_trace(faint.update(line={"color": FAINT, "width": 1}, hoverinfo="skip"), row=1, col=col)
         for merge in sorted(cells["merge"].unique(), key=list(MERGES).index):
             trace = _merge_line(cells[~at_end & (cells["merge"] == merge)], merge)
             fig.add_trace(trace.update(showlegend=col == 1), row=1, col=col)
         for arm, end in ends.groupby("arm", sort=False):
-            fig.add_trace(_point(end, "share", arm).update(showlegend=col == 1), row=1, col=col)
+            point = arm_line(end, arm, end["share"], 9).update(mode="markers", showlegend=col == 1)
+            fig.add_trace(point, row=1, col=col)
     fig.update_xaxes(title_text="SFT share", tickvals=[0, 0.25, 0.5, 0.75, 1])
     return dress(fig, "Merging: along the way from RL to SFT", 380, True)
 
@@ -168,18 +165,6 @@ def _merge_line(cells: pd.DataFrame, merge: str) -> go.Scatter:
     )
 
 
-def _point(cells: pd.DataFrame, x: str, arm: str) -> go.Scatter:
-    return go.Scatter(
-        x=cells[x],
-        y=cells["estimate"].round(2),
-        name=name_of(arm),
-        mode="markers",
-        marker={"symbol": marker_of(arm), "size": 9, "color": colour_of(arm)},
-        legendgroup=arm,
-        **error_bars(cells, colour_of(arm)),
-    )
-
-
 def accuracy_against_compute(accuracy: pd.DataFrame, curves: pd.DataFrame) -> go.Figure:
     """Accuracy in % against the FLOPs of all that an arm needed: its checkpoints on validation, then the chosen's test.
 
@@ -192,15 +177,12 @@ def accuracy_against_compute(accuracy: pd.DataFrame, curves: pd.DataFrame) -> go
     for arm in arms:
         along = curves[curves["arm"] == arm].sort_values("flops")
         grown = along["unit"].isin(["step", "epoch"]).all()  # merged models do not follow on each other
-        line = _point(along, "flops", arm).update(
-            mode="lines+markers" if grown else "markers",
-            line={"color": colour_of(arm), "width": 1.2},
-            marker_size=5,
-            showlegend=False,
-        )
+        line = arm_line(along, arm, along["flops"], 5)
+        line.update(mode="lines+markers" if grown else "markers", line_width=1.2, showlegend=False)
         line.update(text=along["checkpoint"], hovertemplate="%{text}: %{y:.1f} % at %{x:.2e} FLOPs", error_y=None)
         fig.add_trace(line, row=1, col=1)
-        fig.add_trace(_point(accuracy[accuracy["arm"] == arm], "flops", arm), row=1, col=2)
+        chosen = accuracy[accuracy["arm"] == arm]
+        fig.add_trace(arm_line(chosen, arm, chosen["flops"], 9).update(mode="markers"), row=1, col=2)
     most = max(accuracy["flops"].max(), curves["flops"].max())
     fig.update_xaxes(title_text="FLOPs, of all that it needs", range=[-0.05 * most, 1.05 * most], nticks=5)
     fig.update_xaxes(exponentformat="power")

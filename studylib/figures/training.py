@@ -4,10 +4,10 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from studylib.figures.palette import colour_of, dress, error_bars, in_order, marker_of, name_of
+from studylib.figures.palette import arm_line, colour_of, dress, in_order, name_of
 
 # Column of the training log -> panel title with its unit.
-RL_PANELS = {
+TITLES = {
     "reward": "reward (0 to 1)",
     "accuracy": "accuracy reward (0 to 1)",
     "length": "length (tokens)",
@@ -16,7 +16,16 @@ RL_PANELS = {
     "clipped": "clipped tokens (share)",
     "truncated": "truncated (share)",
     "zero_variance": "equal-reward groups (share)",
+    "sft_loss": "SFT loss (nats a token)",
 }
+
+
+def panels(columns: str, **titles: str) -> dict[str, str]:
+    """Panel titles of these columns of the log, in this order; `titles` that differ from TITLES or are not there."""
+    return {column: titles.get(column) or TITLES[column] for column in columns.split()}
+
+
+RL_PANELS = panels("reward accuracy length entropy kl clipped truncated zero_variance")
 
 
 def training_curves(log: pd.DataFrame, panels: dict[str, str], title: str, window: int = 5) -> go.Figure:
@@ -71,19 +80,9 @@ def checkpoint_scores(scores: pd.DataFrame) -> go.Figure:
     fig = go.Figure()
     for arm in in_order(list(scores["arm"].unique())):
         cells = scores[scores["arm"] == arm].sort_values("number")
-        fig.add_scatter(
-            x=cells["number"],
-            y=cells["estimate"].round(2),
-            name=name_of(arm),
-            mode="lines+markers",
-            line={"color": colour_of(arm), "width": 1.5},
-            marker={
-                "symbol": marker_of(arm),
-                "size": cells["chosen"].map({True: 12, False: 6}),
-                "line": {"color": "black", "width": cells["chosen"].map({True: 2, False: 0})},
-            },
-            **error_bars(cells, colour_of(arm)),
-        )
+        ring = {"color": "black", "width": cells["chosen"].map({True: 2, False: 0})}
+        line = arm_line(cells, arm, cells["number"])
+        fig.add_trace(line.update(marker={"size": cells["chosen"].map({True: 12, False: 6}), "line": ring}))
     unit = scores["unit"].iloc[0]
     fig.update_xaxes(title_text=f"{unit} of the checkpoint", tickvals=sorted(scores["number"].unique()))
     fig.update_yaxes(title_text="validation accuracy (%)")

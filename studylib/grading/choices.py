@@ -174,8 +174,8 @@ class Options:
         hits: set[str] = set()
         for option in self._clear:
             if len(option) > 1 or option.isdigit():
-                found = list(re.finditer(rf"(?<![\w.]){re.escape(option)}(?![\w]|\.\d)", haystack))
-                if found and not any(_NEGATION.search(haystack[max(0, m.start() - 25) : m.start()]) for m in found):
+                matches = list(re.finditer(rf"(?<![\w.]){re.escape(option)}(?![\w]|\.\d)", haystack))
+                if matches and not any(_NEGATION.search(haystack[max(0, m.start() - 25) : m.start()]) for m in matches):
                     hits.add(option)
         hits = {a for a in hits if not any(a != b and a in b for b in hits)}
         return self.normal.index(hits.pop()) if len(hits) == 1 else None

@@ -102,7 +102,7 @@ def boxes(text: str) -> tuple[list[tuple[int, int, str]], int | None]:
     first = min((p for p in map(text.find, ("\\boxed", "\\fbox", "\\framebox")) if p >= 0), default=-1)
     if first < 0:
         return [], None
-    found: list[tuple[int, int, str]] = []
+    closed: list[tuple[int, int, str]] = []
     stack: list[int] = []
     openers: dict[int, int] = {}
     for token in _BOX_TOKENS.finditer(text, first):
@@ -114,13 +114,13 @@ def boxes(text: str) -> tuple[list[tuple[int, int, str]], int | None]:
         elif token[2] == "}" and stack:
             start = stack.pop()
             if start >= 0:
-                while found and found[-1][0] > start:
-                    found.pop()
-                found.append((start, token.end(), text[openers.pop(start) : token.end() - 1]))
+                while closed and closed[-1][0] > start:
+                    closed.pop()
+                closed.append((start, token.end(), text[openers.pop(start) : token.end() - 1]))
     for bare in _BARE_BOX.finditer(text, first):
-        found.append((bare.start(), bare.end(), bare[1] or bare[2]))
-    found.sort()
-    return found, max(openers, default=None)
+        closed.append((bare.start(), bare.end(), bare[1] or bare[2]))
+    closed.sort()
+    return closed, max(openers, default=None)
 
 
 def _sentence(text: str, start: int) -> str:
@@ -132,15 +132,15 @@ def _sentence(text: str, start: int) -> str:
         if rest.startswith(("\\[", "$$")):
             return rest[: max(rest.find("\\]"), rest.find("$$", 2), 0) + 2]
     end = _SENTENCE_END.search(rest)
-    said = (rest[: end.start()] if end else rest).strip().rstrip('!"')
-    return said.rstrip('}"') if said.count("}") > said.count("{") else said
+    sentence = (rest[: end.start()] if end else rest).strip().rstrip('!"')
+    return sentence.rstrip('}"') if sentence.count("}") > sentence.count("{") else sentence
 
 
-def joined(text: str, found: list[tuple[int, int, str]], words: bool) -> str | None:
+def joined(text: str, closed: list[tuple[int, int, str]], words: bool) -> str | None:
     """The last run of boxes as one list. Boxes stand in one run where only separators lie between them, or,
     with `words`, up to twenty characters with an "and" or a comma among them."""
-    run = found[-1:]
-    for box in reversed(found[:-1]):
+    run = closed[-1:]
+    for box in reversed(closed[:-1]):
         gap = text[box[1] : run[0][0]]
         near = words and len(gap) <= 24 and re.search(r"\band\b|,", gap)
         if not (len(gap) <= 60 and _BETWEEN_BOXES.match(gap)) and not near:
@@ -156,7 +156,7 @@ def objects(text: str) -> list[dict[str, Any]]:
     """The JSON objects that stand in `text`, one within another left out, in order; of the last few braces. A
     single backslash that escapes nothing ("\\pi") stands for itself, as models write it."""
     text = _ESCAPE.sub(lambda m: m[0] if m[1] else "\\\\", text)
-    found: list[dict[str, Any]] = []
+    values: list[dict[str, Any]] = []
     end = 0
     for brace in list(re.finditer(r"\{\s*\"", text))[-MAX_STATED:]:
         if brace.start() >= end:
@@ -164,8 +164,8 @@ def objects(text: str) -> list[dict[str, Any]]:
                 value, end = json.JSONDecoder(strict=False).raw_decode(text, brace.start())
             except (ValueError, RecursionError):
                 continue
-            found.append(value)
-    return found
+            values.append(value)
+    return values
 
 
 def statements(text: str) -> list[Stated]:
@@ -185,10 +185,10 @@ def statements(text: str) -> list[Stated]:
             continue
         stated.append(Stated(sentence, "stated", match.start(), (match["word"] or "").lower() in _WEAK))
     if '"' in text and "{" in text:
-        for said in objects(text[tail:]):
-            key = next((k for k in said if re.search(r"answer|choice|option|result", k, re.I)), None)
-            if key and isinstance(said[key], str | int | float):
-                stated.append(Stated(str(said[key]), "stated", len(text)))
+        for fields in objects(text[tail:]):
+            key = next((k for k in fields if re.search(r"answer|choice|option|result", k, re.I)), None)
+            if key and isinstance(fields[key], str | int | float):
+                stated.append(Stated(str(fields[key]), "stated", len(text)))
     return sorted(stated, key=lambda s: s.start)
 
 
@@ -223,8 +223,8 @@ def read(response: str) -> Response:
         return Response("", "", True)
     final, inside = (text[last_close:], text[:last_close]) if last_close >= 0 else (text, "")
     final = _CLOSING.sub(" ", _NEXT_QUESTION.split(final.lstrip(), maxsplit=1)[0])
-    found, unclosed = boxes(final)
-    boxed = [Stated(content, "boxed", start) for start, _, content in found[-MAX_STATED:] if tidy(content)]
+    closed, unclosed = boxes(final)
+    boxed = [Stated(content, "boxed", start) for start, _, content in closed[-MAX_STATED:] if tidy(content)]
     reading = Response(final, inside, False, tuple(boxed))
     cut = unclosed is not None and all(s.start < unclosed for s in (*boxed, *reading.stated))
     return Response(final, inside, True) if cut else reading

@@ -5,7 +5,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -74,13 +74,6 @@ class Judge:
         ) from problem
 
 
-def judge_unparsed(rows: Iterable[Mapping[str, Any]], grades: Iterable[Grade], judge: Judge) -> Iterator[Grade]:
-    """The same grades, with each unparsed one put to the judge. `rows` carry their `response`; a verdict of
-    the judge has `how="judge"`, and what it cannot read either stays unparsed."""
-    for row, grade in zip(rows, grades, strict=True):
-        yield judge.grade(row, row["response"] or "") if grade.outcome == UNPARSED else grade
-
-
 def _prompt(row: Mapping[str, Any], response: str) -> str:
     choices = row.get("choices")
     options = [f"({letter_of(i)}) {choice}" for i, choice in enumerate(choices if choices is not None else [])]
@@ -94,9 +87,9 @@ def _prompt(row: Mapping[str, Any], response: str) -> str:
 
 def _read(reply: str) -> Grade:
     """The last JSON object of a reply that holds a verdict, as a grade; without one the response stays unparsed."""
-    for said in reversed(objects(reply)):
-        outcome = _OUTCOMES.get(str(said.get("verdict", "")).lower())
+    for fields in reversed(objects(reply)):
+        outcome = _OUTCOMES.get(str(fields.get("verdict", "")).lower())
         if outcome:
-            extracted = said.get("extracted")
+            extracted = fields.get("extracted")
             return Grade(None if outcome == UNPARSED or extracted is None else clean(str(extracted)), outcome, "judge")
     return Grade(None, UNPARSED, "judge")

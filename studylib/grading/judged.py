@@ -9,11 +9,11 @@ from typing import Any
 from studylib.grading import Grade
 from studylib.grading.judge import Judge
 from studylib.grading.rules import CORRECT, UNPARSED, WRONG
-from studylib.params.schema import Judge as Asked
+from studylib.params import schema
 
 
 def judged(
-    rows: Sequence[Mapping[str, Any]], grades: Sequence[Grade], asked: Asked, cache: Path
+    rows: Sequence[Mapping[str, Any]], grades: Sequence[Grade], settings: schema.Judge, cache: Path
 ) -> tuple[list[Grade], dict[str, Any]]:
     """The grades with every unparsed one put to the judge (`how` is then "judge"), and facts for the manifest.
 
@@ -21,18 +21,18 @@ def judged(
     of these; and of `audited` responses that the rules decided, drawn by a fixed seed, the share `agreement` where
     both say the same, those that the judge cannot read left out. Raises StudyError where it does not answer.
     """
-    judge = Judge(asked.base_url, asked.model, cache)
+    judge = Judge(settings.base_url, settings.model, cache)
     unparsed = [i for i, grade in enumerate(grades) if grade.outcome == UNPARSED]
     decided = [i for i, grade in enumerate(grades) if grade.outcome in (CORRECT, WRONG)]
-    audit = random.Random(0).sample(decided, min(asked.audit, len(decided)))
-    verdicts = _ask(judge, rows, [*unparsed, *audit], asked.at_once)
-    told = [(grades[i].outcome, verdicts[i].outcome) for i in audit if verdicts[i].outcome != UNPARSED]
+    audit = random.Random(0).sample(decided, min(settings.audit, len(decided)))
+    verdicts = _ask(judge, rows, [*unparsed, *audit], settings.at_once)
+    audited = [(grades[i].outcome, verdicts[i].outcome) for i in audit if verdicts[i].outcome != UNPARSED]
     facts = {
-        "model": asked.model,
+        "model": settings.model,
         "share": round(len(unparsed) / len(grades), 4) if grades else 0.0,
         "decided": sum(verdicts[i].outcome != UNPARSED for i in unparsed),
-        "audited": len(told),
-        "agreement": round(sum(rules == other for rules, other in told) / len(told), 4) if told else None,
+        "audited": len(audited),
+        "agreement": round(sum(rules == other for rules, other in audited) / len(audited), 4) if audited else None,
     }
     return [verdicts[i] if grade.outcome == UNPARSED else grade for i, grade in enumerate(grades)], facts
 

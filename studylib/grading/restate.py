@@ -58,12 +58,12 @@ def sentences(text: str) -> list[str]:
 def restating(question: str, parts: list[str]) -> str | None:
     """The last of the sentences that share the most words with the question, if it has at least 60 % of them
     and doubts nothing."""
-    asked = set(_words(question[-500:]))
+    words = set(_words(question[-500:]))
     best, share = None, 0.6
     for part in parts:
         if _DOUBT.search(part):
             continue
-        mine = len(asked & set(_words(part))) / len(asked) if asked else 0.0
+        mine = len(words & set(_words(part))) / len(words) if words else 0.0
         if mine >= share:
             best, share = part, mine
     return best
@@ -75,12 +75,12 @@ def yes_or_no(question: str, sentence: str) -> str | None:
     opener = list(_OPENER.finditer(question[-1000:]))
     if not opener or len(sentence) > 600 or _DOUBT.search(sentence):
         return None
-    asked, said = _words(opener[-1][1]), _words(sentence)
-    if len(asked) < 2 or not said:
+    clause, answer = _words(opener[-1][1]), _words(sentence)
+    if len(clause) < 2 or not answer:
         return None
-    opposite = (set(asked) & _MORE and set(said) & _LESS) or (set(asked) & _LESS and set(said) & _MORE)
-    shared = _common(asked, said) + (1 if opposite else 0)
-    if shared < 0.75 * min(len(asked), len(said)) or shared < 0.5 * max(len(asked), len(said)):
+    opposite = (set(clause) & _MORE and set(answer) & _LESS) or (set(clause) & _LESS and set(answer) & _MORE)
+    shared = _common(clause, answer) + (1 if opposite else 0)
+    if shared < 0.75 * min(len(clause), len(answer)) or shared < 0.5 * max(len(clause), len(answer)):
         return None
     denied = bool(_NEGATION.search(sentence)) != bool(_NEGATION.search(opener[-1][1]))
     return "no" if denied != bool(opposite) else "yes"

@@ -50,10 +50,10 @@ def grade_by_rules(row: Mapping[str, Any], response: str, finish_reason: str, sy
     else:
         golds = [gold_text(answer) for answer in answers]
         readings = [(gold, *free_answer_in(reading, gold, question)) for gold in golds]
-        stated = next((found for _, found, _ in readings if found), None)
+        stated = next((statement for _, statement, _ in readings if statement), None)
     if stated is None and reading.inside and not reading.final.strip():
-        found, _ = boxes(reading.inside)
-        stated = Stated(found[-1][2], "boxed in the thinking", 0) if found else None
+        closed, _ = boxes(reading.inside)
+        stated = Stated(closed[-1][2], "boxed in the thinking", 0) if closed else None
         readings = [(gold, stated, [stated.text]) for gold, *_ in readings if stated]
         if stated and options is not None:
             index = options.by_letter(stated.text)
@@ -65,9 +65,9 @@ def grade_by_rules(row: Mapping[str, Any], response: str, finish_reason: str, sy
     if options is not None:
         right = stated.text if stated.text in options.right else None
     else:
-        asked = row.get("precision"), row.get("unit")
+        precision, unit = row.get("precision"), row.get("unit")
         pairs = ((gold, text) for gold, _, texts in readings for text in texts)
-        right = next((text for gold, text in pairs if verify.equal(gold, text, *asked, symbolic)), None)
+        right = next((text for gold, text in pairs if verify.equal(gold, text, precision, unit, symbolic)), None)
     return Grade(tidy(right or stated.text)[:MAX_SHOWN], WRONG if right is None else CORRECT, stated.how)
 
 
@@ -76,9 +76,9 @@ def gold_text(answer: str) -> str:
     """The gold answer itself: the last box of a worked solution, what its last sentence arrives at, else the whole
     text."""
     answer = clean(answer)
-    found, _ = boxes(answer)
-    if found:
-        return joined(answer, found, words=True) or found[-1][2]
+    closed, _ = boxes(answer)
+    if closed:
+        return joined(answer, closed, words=True) or closed[-1][2]
     if _WORKED.search(answer) and len(answer) > 25:
         closing = re.split(r"∴|\b(?:therefore|thus|hence)\b|故|所以|因此", answer.rstrip(" .。"), flags=re.I)[-1]
         value = value_in(closing.strip(" ,:")) or answer
@@ -138,8 +138,8 @@ def _named(options: Options, passage: str) -> int | None:
 def letters_in(options: Options, reading: Response) -> Stated | None:
     """The letters that a response takes where the question wants several, as "A, C": of the last box or run of
     boxes, else of the last statement or sentence that names any."""
-    found, _ = boxes(reading.final)
-    run = joined(reading.final, found, words=True)
+    closed, _ = boxes(reading.final)
+    run = joined(reading.final, closed, words=True)
     closing = restate.sentences(reading.final)[-1:]
     texts = [run] if run else [*(s.text for s in reversed((*reading.stated, *reading.boxed))), *closing]
     for text in texts:
@@ -152,9 +152,9 @@ def letters_in(options: Options, reading: Response) -> Stated | None:
 def _yes_no(options: Options, question: str, sentences: list[str]) -> int | None:
     """Yes or no from sentences that begin with it, else from those that restate the question; if they
     agree."""
-    begun = {m[1].lower() for s in sentences if (m := re.match(r"\W*(yes|no)\b(?=\W|$)", s, re.I))}
-    said = begun or {restate.yes_or_no(question, s) for s in sentences} - {None}
-    return options.normal.index(said.pop()) if len(said) == 1 else None
+    opening = {m[1].lower() for s in sentences if (m := re.match(r"\W*(yes|no)\b(?=\W|$)", s, re.I))}
+    answers = opening or {restate.yes_or_no(question, s) for s in sentences} - {None}
+    return options.normal.index(answers.pop()) if len(answers) == 1 else None
 
 
 def free_answer_in(reading: Response, gold: str, question: str) -> tuple[Stated | None, list[str]]:
@@ -173,11 +173,11 @@ def free_answer_in(reading: Response, gold: str, question: str) -> tuple[Stated 
 
     if reading.boxed:
         text, all_boxes = reading.boxed[-1].text, "; ".join(box.text for box in reading.boxed)
-        found, _ = boxes(reading.final)
+        closed, _ = boxes(reading.final)
         if parts > 1 and len(forms.parts(text).parts) != parts == len(forms.parts(all_boxes).parts):
             text = all_boxes
         else:
-            text = joined(reading.final, found, verify.is_list(gold)) or text
+            text = joined(reading.final, closed, verify.is_list(gold)) or text
         plain = tidy(text)
         prose = (
             not quantities.parse(plain) and not is_expression(plain) and not re.search(r"\b(?:n?or|not|maybe)\b", plain)

@@ -74,12 +74,12 @@ def value_in(text: str, question: str = "") -> str | None:
         if any(a < copula.start() < b for a, b in spans):
             continue
         value = _opening(text[copula.end() : copula.end() + 200])
-        if value and not _asked(value, question):
+        if value and not _in_question(value, question):
             return value
     if math:
         return _inside(math[-1])
-    found = [m[0] for m in _NUMBER.finditer(text) if not _OTHERWISE.search(text[: m.start()][-20:])]
-    fresh = [number for number in found if not _asked(number, question)] or found
+    numbers = [m[0] for m in _NUMBER.finditer(text) if not _OTHERWISE.search(text[: m.start()][-20:])]
+    fresh = [number for number in numbers if not _in_question(number, question)] or numbers
     return fresh[-1] if fresh else (whole if re.search(r"\\(?:frac|sqrt|pi)", whole) else None)
 
 
@@ -104,7 +104,7 @@ def _opening(text: str) -> str | None:
     return None
 
 
-def _asked(value: str, question: str) -> bool:
+def _in_question(value: str, question: str) -> bool:
     """Whether the question itself names this number (a sentence that repeats the question repeats it)."""
     number = quantities.parse(value)
     return number is not None and any(

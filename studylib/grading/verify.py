@@ -144,7 +144,7 @@ def _other_notation(gold: str, answer: str, same: Same) -> bool:
         return one[0] == other[0] and len(one[1]) == len(other[1]) and all(map(same, one[1], other[1]))
 
     spans = forms.spans(gold), forms.spans(answer)
-    names = {found[0] for found in spans if found} - {""}
+    names = {name for name, _ in filter(None, spans)} - {""}
     return all(spans) and len(names) < 2 and _bag(spans[0][1], spans[1][1], span)
 
 

@@ -1,133 +1,15 @@
-"""What runs: one typed schema for every file in `params/`, unknown keys refused."""
+"""How the files of `params/` are read; errors name the file, the key and the nearest known one."""
 
-import difflib
 import types
 import typing
 from typing import Any
 
 import yaml
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import ValidationError
 
 from studylib.errors import StudyError
-from studylib.params.schema import (
-    METHODS,
-    Arm,
-    Count,
-    Data,
-    Distill,
-    Engine,
-    Gate,
-    Hardware,
-    Interleaved,
-    Judge,
-    Launch,
-    Merging,
-    Mixing,
-    Model,
-    Progressive,
-    Rl,
-    Sampling,
-    Section,
-    Sft,
-)
+from studylib.params.schema import Params, Section, nearest
 from studylib.paths import params_dir
-
-
-class Params(Section):
-    scale: str
-    model: Model
-    data: Data
-    sampling: Sampling
-    engine: Engine
-    sft: Sft
-    rl: Rl
-    distill: Distill
-    interleaved: Interleaved
-    progressive: Progressive
-    mixing: Mixing
-    merging: Merging
-    gate: Gate | None = None
-    judge: Judge | None = None
-    hardware: Hardware | None = None
-    launch: Launch | None = None
-    released: dict[str, Model] = {}
-    arms: dict[str, Arm]
-    seeds: list[Count] = Field(min_length=1)
-    first_seed_only: list[str] = []
-
-    @model_validator(mode="before")
-    @classmethod
-    def _fill_arms(cls, raw: Any) -> Any:
-        """Fills each arm with its method's sections, of which it lists what it overrides."""
-        if not isinstance(raw, dict) or not isinstance(raw.get("arms"), dict):
-            return raw
-        return {**raw, "arms": {name: _filled(arm, raw) for name, arm in raw["arms"].items()}}
-
-    @model_validator(mode="after")
-    def _launched_on_something(self) -> "Params":
-        if self.launch and not self.hardware:
-            raise ValueError("launch needs the section hardware, which says on how many GPUs")
-        return self
-
-    @field_validator("seeds")
-    @classmethod
-    def _apart(cls, seeds: list[int]) -> list[int]:
-        if len(set(seeds)) < len(seeds):
-            raise ValueError(f"{seeds} names a seed twice")
-        return seeds
-
-    @model_validator(mode="after")
-    def _names_exist(self) -> "Params":
-        for key, names, known in (
-            ("data.training", self.data.training, list(self.data.benchmarks)),
-            ("first_seed_only", self.first_seed_only, list(self.arms)),
-            ("released", list(self.released), list(self.arms)),
-        ):
-            for name in names:
-                if name not in known:
-                    raise ValueError(f"{key} names {name!r}, which is not there{nearest(name, known)}")
-        for arm in self.arms:
-            self._follow(arm, [])
-        if any(self._distilled(arm) for arm in self.arms) and "sft_careful" not in self.arms:
-            raise ValueError("the data source 'eureka' is written by the arm 'sft_careful', which is missing")
-        if "sft_careful" in self.arms and self._distilled("sft_careful"):
-            raise ValueError("the arm 'sft_careful' writes the data source 'eureka' and so cannot need it")
-        return self
-
-    def parents(self, arm: str) -> dict[str, str]:
-        """The arms that an arm needs, by the role in which it names them; the base is none."""
-        wanted = self.arms[arm]
-        roles = {"starts from": wanted.start}
-        if wanted.data == "mixed":
-            roles["mixes answers of"] = self.mixing.arm
-        if wanted.merging:
-            roles |= {"merges, as SFT model,": wanted.merging.sft, "merges, as RL model,": wanted.merging.rl}
-        return {role: parent for role, parent in roles.items() if parent != "base"}
-
-    def _distilled(self, arm: str) -> bool:
-        """Whether an arm, or what it needs, is trained on Eureka-Distill."""
-        own = self.arms[arm].data in ("eureka", "eureka_no_easy", "mixed")
-        return own or any(self._distilled(parent) for parent in self.parents(arm).values())
-
-    def _follow(self, arm: str, path: list[str]) -> None:
-        if arm in path:
-            raise ValueError(f"arms start from each other in a circle: {' -> '.join([*path, arm])}")
-        for role, parent in self.parents(arm).items():
-            if parent not in self.arms:
-                raise ValueError(f"arms.{arm} {role} {parent!r}, which is no arm{nearest(parent, self.arms)}")
-            self._follow(parent, [*path, arm])
-
-
-def _filled(arm: Any, raw: dict) -> Any:
-    if not isinstance(arm, dict):
-        return arm
-    names = [name for name in METHODS.get(arm.get("method", ""), ()) if isinstance(raw.get(name), dict)]
-    return {**arm, **{name: {**raw[name], **(arm.get(name) or {})} for name in names}}
-
-
-def nearest(name: str, known: typing.Iterable[str]) -> str:
-    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.4)
-    return f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(known)}"
 
 
 def _fields_at(loc: tuple) -> list[str]:

@@ -157,7 +157,7 @@ def _interval(cell: pd.Series, form: str = ".1f") -> str:
 
 def _facts(manifest: dict[str, Any]) -> str:
     facts = {key: value for key, value in manifest["facts"].items() if key != "checkpoints"}
-    told = {
+    rows = {
         "identity": manifest["identity"],
         "git commit": manifest["git_commit"],
         "seed": manifest["seed"],
@@ -166,7 +166,7 @@ def _facts(manifest: dict[str, Any]) -> str:
         "packages": ", ".join(f"{name} {version}" for name, version in manifest["packages"].items()),
         "machine": ", ".join(f"{key} {value}" for key, value in manifest["machine"].items()),
     }
-    return _table(["", ""], [[key, str(value)] for key, value in told.items()])
+    return _table(["", ""], [[key, str(value)] for key, value in rows.items()])
 
 
 def _table(head: list[str], rows: list[list[str]]) -> str:
@@ -192,9 +192,9 @@ def push(folder: Path, repo: str) -> str:
             repo_id=repo, folder_path=folder, commit_message="Weights, card and manifests"
         ).repo_url
     except (HfHubHTTPError, LocalTokenNotFoundError, OSError, ValueError) as error:
-        said = _without_secrets((str(error).strip() or type(error).__name__).splitlines()[0])
+        reason = _without_secrets((str(error).strip() or type(error).__name__).splitlines()[0])
         raise StudyError(
-            f"{repo} could not be published ({said}): log in with `hf auth login`, and check the name."
+            f"{repo} could not be published ({reason}): log in with `hf auth login`, and check the name."
         ) from None
 
 

@@ -38,8 +38,8 @@ def export(study: Study, arm: str, out: Path) -> list[Path]:
     name = model_name(study, arm)
     files = []
     for benchmark, part in answered.groupby("benchmark", sort=False):
-        asked = questions[questions["benchmark"] == benchmark]
-        files += _vlmevalkit(out / "vlmevalkit", name, benchmark, asked, part)
+        posed = questions[questions["benchmark"] == benchmark]
+        files += _vlmevalkit(out / "vlmevalkit", name, benchmark, posed, part)
     scored = accuracy(scores)
     files += _lm_eval(study, out / "lm_eval" / name, arm, questions, answered, scored)
     return files + _inspect(study, out / "inspect", arm, questions, answered, scored)
@@ -51,10 +51,10 @@ def model_name(study: Study, arm: str) -> str:
     return f"synergy-{study.scale}-{arm}".replace("_", "-") + ("" if seed is None else f"-s{seed}")
 
 
-def _vlmevalkit(out: Path, name: str, benchmark: str, asked: pd.DataFrame, answered: pd.DataFrame) -> list[Path]:
+def _vlmevalkit(out: Path, name: str, benchmark: str, questions: pd.DataFrame, answered: pd.DataFrame) -> list[Path]:
     """A prediction file for each sample, from which VLMEvalKit can grade anew, and its accuracy by our grades."""
     dataset, files = DATASETS.get(benchmark, benchmark), []
-    known = pd.DataFrame([_vlmevalkit_row(row) for row in asked.to_dict("records")], index=asked["id"])
+    known = pd.DataFrame([_vlmevalkit_row(row) for row in questions.to_dict("records")], index=questions["id"])
     for sample, part in answered.groupby("sample"):
         folder = out / f"sample-{sample}" / name
         folder.mkdir(parents=True, exist_ok=True)
@@ -99,9 +99,9 @@ def _lm_eval(
     return files
 
 
-def _lm_eval_samples(questions: pd.DataFrame, answered: pd.DataFrame, asked: dict) -> Iterator[dict[str, Any]]:
+def _lm_eval_samples(questions: pd.DataFrame, answered: pd.DataFrame, params: dict) -> Iterator[dict[str, Any]]:
     """A line a question: all its responses in `resps`, what was read of them in `filtered_resps`, the share right."""
-    settings = {**asked["sampling"], "do_sample": True}
+    settings = {**params["sampling"], "do_sample": True}
     for number, (name, part) in enumerate(answered.groupby("question_id", sort=False)):
         row = questions.loc[name]
         doc = {key: row[key] for key in ("id", "benchmark", "question", "question_type", "answer")}
@@ -110,9 +110,9 @@ def _lm_eval_samples(questions: pd.DataFrame, answered: pd.DataFrame, asked: dic
             "doc_id": number,
             "doc": doc,
             "target": row["answer"],
-            "arguments": {"gen_args_0": {"arg_0": _prompt(row, asked), "arg_1": settings}},
+            "arguments": {"gen_args_0": {"arg_0": _prompt(row, params), "arg_1": settings}},
             "resps": [part["text"].tolist()],
-            "filtered_resps": [None if found != found else found for found in part["extracted"]],
+            "filtered_resps": [None if answer != answer else answer for answer in part["extracted"]],
             "filter": "none",
             "metrics": [METRIC],
             "doc_hash": _hash(json.dumps(doc, sort_keys=True)),
@@ -160,8 +160,8 @@ def _lm_eval_results(name: str, stage: dict[str, Any], answered: pd.DataFrame, s
     }
 
 
-def _prompt(row: Any, asked: dict[str, Any]) -> str:
-    return f"{row['question']}\n{INSTRUCTION}" if asked["instruct"] else row["question"]
+def _prompt(row: Any, params: dict[str, Any]) -> str:
+    return f"{row['question']}\n{INSTRUCTION}" if params["instruct"] else row["question"]
 
 
 def _inspect(
@@ -227,15 +227,15 @@ def _inspect_log(
 
 def _inspect_sample(question: Any, row: dict[str, Any], manifest: dict[str, Any], name: str) -> dict[str, Any]:
     """One response, without its picture: the question as a message, the answer, and our grade as C or I."""
-    asked = _prompt(question, manifest["params"])
+    prompt = _prompt(question, manifest["params"])
     answer = {"role": "assistant", "content": row["text"], "source": "generate", "model": name}
     return {
         "id": row["question_id"],
         "epoch": row["sample"] + 1,
-        "input": asked,
+        "input": prompt,
         "choices": [str(choice) for choice in question["choices"]] or None,
         "target": question["answer"],
-        "messages": [{"role": "user", "content": asked, "source": "input"}, answer],
+        "messages": [{"role": "user", "content": prompt, "source": "input"}, answer],
         "output": {
             "model": name,
             "choices": [{"message": answer, "stop_reason": "stop" if row["finish_reason"] == "stop" else "max_tokens"}],

@@ -7,26 +7,13 @@ from studylib.stages import data, gate, grade, merge, mix, sample, select, token
 from studylib.store.store import Work
 
 TRAINED = ("sft", "grpo", "interleaved", "progressive")
-# Kinds of stages; the identity of a stage counts all that its function reaches.
+# Kinds of stages by name; the identity of a stage counts all that its function reaches.
 KINDS: dict[str, Callable[[Work, Params], None]] = {
-    "questions": data.questions,
-    "traces": data.traces,
-    "hub_questions": data.hub_questions,
-    "hub_traces": data.hub_traces,
-    "sample": sample.sample,
-    "grade": grade.grade,
-    "judge": grade.judge,
-    "levels": grade.levels,
-    "sft": train.sft,
-    "grpo": train.grpo,
-    "select": select.select,
-    "select_prompt": select.select_prompt,
-    "interleaved": train.interleaved,
-    "progressive": train.progressive,
-    "merging": merge.merging,
-    "distill": mix.distill,
-    "no_easy": mix.no_easy,
-    "mix": mix.mix,
-    "divergence": token_kl.divergence,
-    "gate": gate.gate,
+    function.__name__: function
+    for function in (
+        *(data.questions, data.traces, data.hub_questions, data.hub_traces, mix.distill, mix.no_easy, mix.mix),
+        *(sample.sample, grade.grade, grade.judge, grade.levels, select.select, select.select_prompt),
+        *(train.sft, train.grpo, train.interleaved, train.progressive, merge.merging),
+        *(token_kl.divergence, gate.gate),
+    )
 }

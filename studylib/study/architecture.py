@@ -1,7 +1,5 @@
 """What a model's memory and work depend on: its parameters, counted from its configuration, and its widths."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import dataclass
 from pathlib import Path

@@ -6,11 +6,9 @@ work in bfloat16, layers checkpointed, the vocabulary's logits never held whole.
 other jobs, checkpoints to resume from, the prefixes of progressive in its time.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from studylib.engine.models import base_name
@@ -80,20 +78,20 @@ def report(params: Params, plan: dict[str, Stage]) -> Iterator[str]:
     yield f"{hardware.nodes} x {hardware.gpus} GPUs of {hardware.memory_gib:g} GiB; GiB a GPU, then of a host and disk"
     head = ("state", "work", "engine", "most", "host", "disk", "M tokens", "hours", "GPU-h")
     yield f"{'stage':28}" + "".join(f"{word:>9}" for word in head)
-    for name, each in costs.items():
-        sizes = (each.state, each.work, each.engine, each.peak, each.host, each.disk)
+    for name, cost in costs.items():
+        sizes = (cost.state, cost.work, cost.engine, cost.peak, cost.host, cost.disk)
         shown = "".join(f"{size / GIB:9.1f}" if size else " " * 9 for size in sizes)
-        times = f"{each.tokens / 1e6:9,.1f}{each.seconds / 3600:9,.1f}{each.gpu_hours:9,.1f}"
-        few = f"  {each.usual} of {each.wanted} answers at once" if each.usual < each.wanted else ""
-        if each.seconds or each.disk:
+        times = f"{cost.tokens / 1e6:9,.1f}{cost.seconds / 3600:9,.1f}{cost.gpu_hours:9,.1f}"
+        few = f"  {cost.usual} of {cost.wanted} answers at once" if cost.usual < cost.wanted else ""
+        if cost.seconds or cost.disk:
             yield f"{name:28}{shown}{times}{few}"
     every = costs.values()
-    disk = sum(each.disk for each in every) + 2 * reckoner.arch.parameters
+    disk = sum(cost.disk for cost in every) + 2 * reckoner.arch.parameters
     answers = sum(reckoner.answers(node) for node in plan.values() if node.kind in ("sample", "select"))
     yield (
-        f"In all {sum(each.gpu_hours for each in every):,.0f} GPU-hours, "
-        f"{sum(each.seconds for each in every) / 86400:.1f} days one stage after the other; {disk / 2**40:.1f} TiB of "
-        f"disk; {max(each.host for each in every) / GIB:,.0f} GiB of memory in each host; "
+        f"In all {sum(cost.gpu_hours for cost in every):,.0f} GPU-hours, "
+        f"{sum(cost.seconds for cost in every) / 86400:.1f} days one stage after the other; {disk / 2**40:.1f} TiB of "
+        f"disk; {max(cost.host for cost in every) / GIB:,.0f} GiB of memory in each host; "
         f"{answers * GRADED / 3600:.1f} core-hours of grading beside the GPUs."
     )
     yield (
@@ -112,7 +110,7 @@ def chapter_12(params: Params, plan: dict[str, Stage]) -> dict[str, Cost]:
 
 def _refuse(params: Params, plan: dict[str, Stage], costs: dict[str, Cost], disk: float) -> None:
     """Raises StudyError naming the first stage that does not fit, and what to change."""
-    wrong = {name: why for name, each in costs.items() if (why := _problem(params, plan.get(name), each))}
+    wrong = {name: why for name, cost in costs.items() if (why := _problem(params, plan.get(name), cost))}
     reasons = []
     if wrong:
         name = next(iter(wrong))
@@ -126,27 +124,27 @@ def _refuse(params: Params, plan: dict[str, Stage], costs: dict[str, Cost], disk
         raise StudyError(f"The plan of {params.scale} does not fit its hardware. {'. Also, '.join(reasons)}.")
 
 
-def _problem(params: Params, node: Stage | None, each: Cost) -> str | None:
+def _problem(params: Params, node: Stage | None, cost: Cost) -> str | None:
     """Why a stage cannot run on the hardware of these params, with the way out; None if it can."""
     hardware, section = params.hardware, SECTIONS.get(node.kind) if node else None
-    asked = node.params[section] if section else {}
-    if each.wanted and not each.whole:
+    settings = node.params[section] if section else {}
+    if cost.wanted and not cost.whole:
         way = "raise launch.engine_memory" if section else "take larger ones, or lower sampling.max_new_tokens"
-        return f"an engine with {each.engine / GIB:.0f} GiB of a GPU has no room for one whole answer: {way}"
-    if each.peak > USABLE * hardware.memory_gib * GIB:
-        ways = [f"{section}.micro_batch 1"] if asked.get("micro_batch", 1) > 1 else []
-        ways += [f"{section}.lora {{r: 64, alpha: 128}}"] if section and not asked["lora"] else []
+        return f"an engine with {cost.engine / GIB:.0f} GiB of a GPU has no room for one whole answer: {way}"
+    if cost.peak > USABLE * hardware.memory_gib * GIB:
+        ways = [f"{section}.micro_batch 1"] if settings.get("micro_batch", 1) > 1 else []
+        ways += [f"{section}.lora {{r: 64, alpha: 128}}"] if section and not settings["lora"] else []
         ways += ["more GPUs (launch.sharding fsdp2)"] if section else []
-        needs = f"needs GPUs of {each.peak / GIB / USABLE:.0f} GiB and these have {hardware.memory_gib:g}"
+        needs = f"needs GPUs of {cost.peak / GIB / USABLE:.0f} GiB and these have {hardware.memory_gib:g}"
         return f"{needs}: take larger ones{''.join(f', or {way}' for way in ways)}"
-    if hardware.host_gib and each.host > hardware.host_gib * GIB:
-        return f"needs {each.host / GIB:.0f} GiB of host memory and hardware.host_gib is {hardware.host_gib:g}"
+    if hardware.host_gib and cost.host > hardware.host_gib * GIB:
+        return f"needs {cost.host / GIB:.0f} GiB of host memory and hardware.host_gib is {hardware.host_gib:g}"
     gpus = hardware.nodes * hardware.gpus
-    batch = asked and (
-        asked.get("batch_size") or asked["prompts_per_step"] * asked["rollouts"] // asked["mini_batches"]
+    batch = settings and (
+        settings.get("batch_size") or settings["prompts_per_step"] * settings["rollouts"] // settings["mini_batches"]
     )
-    if batch and batch % (asked["micro_batch"] * gpus):
-        return f"a batch of {batch} does not divide over {gpus} GPUs with micro_batch {asked['micro_batch']}"
+    if batch and batch % (settings["micro_batch"] * gpus):
+        return f"a batch of {batch} does not divide over {gpus} GPUs with micro_batch {settings['micro_batch']}"
     return None
 
 
@@ -179,9 +177,9 @@ class Reckoner:
 
     def sampling(self, node: Stage) -> Cost:
         """vLLM alone on every GPU of a node; a selection starts it anew for each checkpoint."""
-        asked, gpus, wanted = node.params["sampling"], self.hardware.gpus, self.params.engine.batch_size
+        sampling, gpus, wanted = node.params["sampling"], self.hardware.gpus, self.params.engine.batch_size
         rounds, questions = checkpoints(node) if node.kind == "select" else 1, count(self.params, node)
-        seconds = START + questions * PICTURE / gpus + asked["max_new_tokens"] * ALONE
+        seconds = START + questions * PICTURE / gpus + sampling["max_new_tokens"] * ALONE
         seconds += self.writing(questions, node.params["samples"], length(node)) / gpus
         engine, tokens = ENGINE * self.hardware.memory_gib * GIB, self.answers(node) * length(node)
         return Cost(
@@ -192,51 +190,51 @@ class Reckoner:
             seconds=rounds * seconds,
             gpus=gpus,
             disk=4 * tokens,
-            whole=self.held(engine, wanted, self.prompt + asked["max_new_tokens"]),
+            whole=self.held(engine, wanted, self.prompt + sampling["max_new_tokens"]),
             usual=self.held(engine, wanted, PROMPT + length(node)),
             wanted=wanted,
         )
 
     def released(self, node: Stage) -> Cost:
-        found = self.sampling(node)
-        return Cost(**{**vars(found), "disk": found.disk + 2 * self.arch.parameters})
+        cost = self.sampling(node)
+        return replace(cost, disk=cost.disk + 2 * self.arch.parameters)
 
     def sft(self, node: Stage) -> Cost:
-        asked, traces = node.params["sft"], count(self.params, node)
+        sft, traces = node.params["sft"], count(self.params, node)
         tokens = PROMPT + (SHORT if node.inputs["data"].kind == "mix" else LONG)
-        rows = traces * asked["epochs"] / self.gpus
+        rows = traces * sft["epochs"] / self.gpus
         seconds = START + rows * PICTURE
-        seconds += self.training(rows, self.update_passes(asked), tokens, asked["micro_batch"])
-        state, _ = self.state(asked)
-        work = self.activations(asked, asked["micro_batch"] * (self.prompt + self.limit), asked["micro_batch"])
+        seconds += self.training(rows, self.update_passes(sft), tokens, sft["micro_batch"])
+        state, _ = self.state(sft)
+        work = self.activations(sft, sft["micro_batch"] * (self.prompt + self.limit), sft["micro_batch"])
         return Cost(
             state=state,
             work=work,
             peak=state + work,
-            host=self.host(asked),
-            tokens=traces * asked["epochs"] * tokens,
+            host=self.host(sft),
+            tokens=traces * sft["epochs"] * tokens,
             seconds=seconds,
             gpus=self.gpus,
-            disk=self.saved(asked, checkpoints(node)),
+            disk=self.saved(sft, checkpoints(node)),
         )
 
     def rl(self, node: Stage) -> Cost:
         """GRPO with vLLM beside the trainer on every GPU. Rollouts and updates alternate, and so does their memory."""
-        asked = node.params["rl"]
-        prompts, micro, answer = asked["prompts_per_step"] / self.gpus, asked["micro_batch"], asked["max_new_tokens"]
-        rollouts, said = prompts * asked["rollouts"], length(node)
+        rl = node.params["rl"]
+        prompts, micro, answer = rl["prompts_per_step"] / self.gpus, rl["micro_batch"], rl["max_new_tokens"]
+        rollouts, mean_tokens = prompts * rl["rollouts"], length(node)
         prompt = self.prompt + (self.limit if node.kind == "progressive" else 0)  # the longest prefix: a whole thought
-        passes = self.update_passes(asked) + (asked["mini_batches"] > 1) + (asked["beta"] > 0)  # old policy, reference
-        step = self.writing(prompts, asked["rollouts"], said) + answer * ALONE + HANDOVER * self.arch.parameters
-        step += self.training(rollouts, passes, PROMPT + said, micro) + prompts * PICTURE
-        state, resting = self.state(asked)
+        passes = self.update_passes(rl) + (rl["mini_batches"] > 1) + (rl["beta"] > 0)  # old policy, reference
+        step = self.writing(prompts, rl["rollouts"], mean_tokens) + answer * ALONE + HANDOVER * self.arch.parameters
+        step += self.training(rollouts, passes, PROMPT + mean_tokens, micro) + prompts * PICTURE
+        state, resting = self.state(rl)
         # Where prompts are the longer part, one is read once for all of its rollouts.
         together = prompt + micro * answer if prompt >= answer else micro * (prompt + answer)
-        work = self.activations(asked, together, 1 if prompt >= answer else micro)
+        work = self.activations(rl, together, 1 if prompt >= answer else micro)
         if node.kind == "interleaved":  # the demonstration is read while the graph of the rollouts is alive
             shown = 1 if node.params["interleaved"]["everywhere"] else FAILED
-            step += self.training(shown * prompts, self.update_passes(asked), PROMPT + LONG, 1)
-            work += self.activations(asked, self.prompt + self.limit, 1)
+            step += self.training(shown * prompts, self.update_passes(rl), PROMPT + LONG, 1)
+            work += self.activations(rl, self.prompt + self.limit, 1)
         engine = self.params.launch.engine_memory * self.hardware.memory_gib * GIB
         wanted = math.ceil(rollouts)
         return Cost(
@@ -244,13 +242,13 @@ class Reckoner:
             work=work,
             engine=engine,
             peak=max(state + work + ASLEEP, resting + engine),
-            host=self.host(asked),
-            tokens=asked["steps"] * asked["prompts_per_step"] * asked["rollouts"] * said,
-            seconds=START + asked["steps"] * step,
+            host=self.host(rl),
+            tokens=rl["steps"] * rl["prompts_per_step"] * rl["rollouts"] * mean_tokens,
+            seconds=START + rl["steps"] * step,
             gpus=self.gpus,
-            disk=self.saved(asked, checkpoints(node)),
+            disk=self.saved(rl, checkpoints(node)),
             whole=self.held(engine, wanted, prompt + answer),
-            usual=self.held(engine, wanted, PROMPT + said),
+            usual=self.held(engine, wanted, PROMPT + mean_tokens),
             wanted=wanted,
         )
 
@@ -273,26 +271,28 @@ class Reckoner:
 
     # Memory
 
-    def trained(self, asked: dict[str, Any]) -> int:
+    def trained(self, settings: dict[str, Any]) -> int:
         """Parameters in training: without the frozen tower; with LoRA the adapters alone."""
-        return self.arch.adapters(asked["lora"]["r"]) if asked["lora"] else self.arch.language
+        return self.arch.adapters(settings["lora"]["r"]) if settings["lora"] else self.arch.language
 
-    def state(self, asked: dict[str, Any]) -> tuple[float, float]:
+    def state(self, settings: dict[str, Any]) -> tuple[float, float]:
         """Bytes a GPU of weights, gradients and moments while it updates, and of what stays in between."""
-        arch, shards, trained = self.arch, self.gpus if self.sharded else 1, self.trained(asked)
-        weights = 2 * arch.parameters + 4 * trained if asked["lora"] else 4 * arch.parameters
-        reference = 2 * arch.parameters if asked.get("beta") and not asked["lora"] else 0
+        arch, shards, trained = self.arch, self.gpus if self.sharded else 1, self.trained(settings)
+        weights = 2 * arch.parameters + 4 * trained if settings["lora"] else 4 * arch.parameters
+        reference = 2 * arch.parameters if settings.get("beta") and not settings["lora"] else 0
         resting = (weights + reference + 8 * trained) / shards + 2 * arch.vision  # the tower whole, for its features
         # In bfloat16 besides: the layers in use where they are sharded, all of them where autocast keeps them.
-        used = 2 * (2 * arch.layer + 2 * arch.embedding) if self.sharded else 0 if asked["lora"] else 2 * arch.language
+        used = (
+            2 * (2 * arch.layer + 2 * arch.embedding) if self.sharded else 0 if settings["lora"] else 2 * arch.language
+        )
         return resting + 4 * trained / shards + used, resting
 
-    def activations(self, asked: dict[str, Any], tokens: int, pictures: int) -> float:
+    def activations(self, settings: dict[str, Any], tokens: int, pictures: int) -> float:
         """Bytes: kept inputs of every layer, one layer at work forward and back, a block of logits, pictures.
 
         The bytes a token of a layer at work were measured with a model of 0.3 billion parameters on a CPU.
         """
-        arch, value = self.arch, 2 if self.sharded or asked["lora"] else 4
+        arch, value = self.arch, 2 if self.sharded or settings["lora"] else 4
         kept = value * arch.layers * arch.hidden * tokens
         at_work = tokens * (40 * arch.hidden + 12 * arch.intermediate)
         logits = 16 * min(tokens, BLOCK) * arch.vocabulary
@@ -305,15 +305,15 @@ class Reckoner:
         work = 6 * READ * (arch.hidden + arch.intermediate) + 8 * wanted * arch.vocabulary + ASLEEP
         return min(wanted, int(max(0, engine - 2 * arch.parameters - work) // (arch.cache_bytes * tokens)))
 
-    def host(self, asked: dict[str, Any]) -> float:
+    def host(self, settings: dict[str, Any]) -> float:
         """Bytes a node: every process loads the weights, and the reference, before they are on its GPU."""
-        loaded = 2 if asked["lora"] else 6 if asked.get("beta") else 4
+        loaded = 2 if settings["lora"] else 6 if settings.get("beta") else 4
         return self.hardware.gpus * (loaded * self.arch.parameters + PROCESS)
 
-    def saved(self, asked: dict[str, Any], checkpoints: int) -> float:
+    def saved(self, settings: dict[str, Any], checkpoints: int) -> float:
         """Bytes of the checkpoints, in bfloat16, and while it trains of the one to resume from, with its moments."""
-        whole = 0 if asked["lora"] else 4 * self.arch.parameters
-        return 2 * self.arch.parameters * checkpoints + whole + 12 * self.trained(asked)
+        whole = 0 if settings["lora"] else 4 * self.arch.parameters
+        return 2 * self.arch.parameters * checkpoints + whole + 12 * self.trained(settings)
 
     # Time, in seconds of one GPU
 
@@ -332,9 +332,9 @@ class Reckoner:
         work = rows * passes * self.forward(tokens) / (1e12 * self.hardware.tflops * self.hardware.utilisation)
         return max(work, rows / micro * passes * 2 * self.arch.language / LINK) if self.sharded else work
 
-    def update_passes(self, asked: dict[str, Any]) -> int:
+    def update_passes(self, settings: dict[str, Any]) -> int:
         """Forward, again for layers that are checkpointed, and back; twice back where the weights are trained."""
-        return 3 if asked["lora"] else 4
+        return 3 if settings["lora"] else 4
 
     def answers(self, node: Stage) -> int:
         rounds = checkpoints(node) if node.kind == "select" else 1

@@ -1,9 +1,7 @@
 """What the params leave open of the hub, in one go: commits, columns, level columns (make pin)."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import yaml
@@ -22,7 +20,7 @@ class Pin:
     ("" for none), and what is in the way."""
 
     key: str
-    asked: HubSet | Model
+    source: HubSet | Model
     commit: str | None = None
     columns: tuple[str, ...] = ()
     level: str = ""
@@ -30,47 +28,47 @@ class Pin:
 
     @property
     def name(self) -> str:
-        return self.asked.name if isinstance(self.asked, HubSet) else self.asked.path
+        return self.source.name if isinstance(self.source, HubSet) else self.source.path
 
 
 def pins(params: Params) -> Iterator[Pin]:
     """A pin of each model and dataset of the params. Fetches the datasets, since only their rows tell their columns."""
-    for key, model in [("model", params.model), *((f"released.{arm}", each) for arm, each in params.released.items())]:
-        yield _pinned(Pin(key, model))
-    sets = {
-        f"data.benchmarks.{name}": (spec, schemas.BENCHMARKS[name]) for name, spec in params.data.benchmarks.items()
-    }
+    yield _pinned(Pin("model", params.model))
+    for arm, model in params.released.items():
+        yield _pinned(Pin(f"released.{arm}", model))
     kinds = {"queries": schemas.QUERIES, "validation": schemas.QUERIES, **schemas.TRACES}
-    sets |= {f"data.hub.{name}": (spec, kinds[name]) for name, spec in params.data.hub.items()}
-    for key, (spec, schema) in sets.items():
-        found = _pinned(Pin(key, spec))
-        yield found if found.problem else _with_columns(found, schema)
+    for section, sets, known in (
+        ("benchmarks", params.data.benchmarks, schemas.BENCHMARKS),
+        ("hub", params.data.hub, kinds),
+    ):
+        for name, spec in sets.items():
+            pin = _pinned(Pin(f"data.{section}.{name}", spec))
+            yield pin if pin.problem else _with_columns(pin, known[name])
 
 
 def _pinned(pin: Pin) -> Pin:
-    dataset = isinstance(pin.asked, HubSet)
-    if (hub.local(pin.asked) if dataset else local_model(pin.asked)).exists():
+    dataset = isinstance(pin.source, HubSet)
+    if (hub.local(pin.source) if dataset else local_model(pin.source)).exists():
         return pin
+    kind = ("dataset", pin.key, "name") if dataset else ("model", pin.key, "path")
     try:
-        commit = commit_now(
-            pin.name, pin.asked.revision, *(("dataset", pin.key, "name") if dataset else ("model", pin.key, "path"))
-        )
+        commit = commit_now(pin.name, pin.source.revision, *kind)
     except StudyError as error:
-        return Pin(pin.key, pin.asked, problem=str(error))
-    return Pin(pin.key, pin.asked.model_copy(update={"revision": commit}), commit)
+        return replace(pin, problem=str(error))
+    return replace(pin, source=pin.source.model_copy(update={"revision": commit}), commit=commit)
 
 
 def _with_columns(pin: Pin, schema: schemas.Schema) -> Pin:
     try:
-        columns, level = hub.layout(pin.asked, schema, pin.key)
+        columns, level = hub.layout(pin.source, schema, pin.key)
     except StudyError as error:
-        return Pin(pin.key, pin.asked, pin.commit, problem=str(error))
-    return Pin(pin.key, pin.asked, pin.commit, tuple(columns), level)
+        return replace(pin, problem=str(error))
+    return replace(pin, columns=tuple(columns), level=level)
 
 
-def table(found: list[Pin]) -> Iterator[str]:
+def table(pins: list[Pin]) -> Iterator[str]:
     """A line a pin; under a dataset its columns, under what cannot be had the reason."""
-    for pin in found:
+    for pin in pins:
         levels = f"levels: {pin.level or 'ours'}" if pin.key.startswith("data.benchmarks.") and pin.columns else ""
         where = pin.commit or ("not found" if pin.problem else "a folder here")
         yield f"{pin.key:28} {pin.name:50} {where:42} {levels}".rstrip()
@@ -80,16 +78,16 @@ def table(found: list[Pin]) -> Iterator[str]:
             yield f"{'':28} {pin.problem}"
 
 
-def block(found: list[Pin]) -> str:
+def block(pins: list[Pin]) -> str:
     """The sections of the params with these commits and level columns, as YAML to paste."""
     sections: dict[str, Any] = {}
-    for pin in found:
-        told = pin.asked.model_dump(exclude_defaults=True)
+    for pin in pins:
+        section = pin.source.model_dump(exclude_defaults=True)
         if pin.level:
-            told["level_column"] = pin.level
+            section["level_column"] = pin.level
         *parents, last = pin.key.split(".")
         place = sections
         for part in parents:
             place = place.setdefault(part, {})
-        place[last] = told
+        place[last] = section
     return yaml.safe_dump(sections, sort_keys=False, width=1000)

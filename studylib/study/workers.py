@@ -45,7 +45,7 @@ def needed(stages: list[Stage], root: Path) -> list[Stage]:
 
 def work_through(stages: list[Stage], params: Params, root: Path, reference: Path) -> None:
     """One worker: takes ready stages that no other process has, until all are published. Raises StudyError."""
-    machine.give_back_memory()
+    machine.trim_heap_regularly()
     todo = needed(stages, root)
     rank = _longest_way_first(todo, reference)
     while todo := [stage for stage in todo if not store.folder(stage, root).exists()]:

@@ -26,7 +26,7 @@ CACHED_PROMPTS = 4096
 
 @dataclass(frozen=True)
 class Prompt:
-    """One encoded prompt: ids (P,), positions (3, P). Its last token is text: the next stands one on."""
+    """One encoded prompt: ids (P,), positions (3, P). Its last token is text: the next position is one more."""
 
     ids: torch.Tensor
     positions: torch.Tensor
@@ -51,13 +51,13 @@ class Prompts:
     Raises `StudyError` if the vision tower can be trained: its features may then not be kept.
     """
 
-    def __init__(self, model, processor, rows: Sequence[dict], instruct: bool = True):
+    def __init__(self, model, processor, rows: Sequence[dict]):
         self.base = language_base(model)
         if any(p.requires_grad for p in self.base.model.visual.parameters()):
             raise StudyError("The vision tower is trainable: call studylib.engine.models.freeze_vision(model) first.")
         self.processor, self.rows = processor, rows
         self.visual = _own_tower(self.base.model.visual)
-        self.ids = PromptIds(processor, rows, instruct)
+        self.ids = PromptIds(processor, rows, instruct=True)
         self._made = functools.lru_cache(CACHED_PROMPTS)(self._encode)
         self._features: OrderedDict[int, torch.Tensor] = OrderedDict()
 
@@ -157,8 +157,8 @@ def pack_targets(prompts: Sequence[Prompt], wanted: Sequence[Target], pad: int) 
     """`pack` of one target a prompt; what does not count has no label."""
     batch = pack(prompts, [[target.ids] for target in wanted], pad)
     labels = batch["shift_labels"].flatten()
-    for places, target in zip(batch["places"], wanted, strict=True):
-        labels[places[: len(target.ids)][~target.counts]] = -100
+    for index, target in zip(batch["token_index"], wanted, strict=True):
+        labels[index[: len(target.ids)][~target.counts]] = -100
     return batch | {"shift_labels": labels.view(batch["shift_labels"].shape)}
 
 
@@ -167,7 +167,7 @@ def pack(prompts: Sequence[Prompt], groups: Sequence[Sequence[Sequence[int]]], p
 
     A response is laid out as the prompt's last token and all of its own tokens but the last, at the positions
     that it has alone; `shift_labels` (B, L) holds the token that each place predicts, -100 off the responses.
-    `places` (responses, longest) points into the flattened (B, L), -1 after a response's end. With one response
+    `token_index` (responses, longest) points into the flattened (B, L), -1 after a response's end. With one response
     a prompt no attention mask is needed: pads come last, and attention is causal.
     """
     ids, labels, positions, segments, spans = [], [], [], [], []
@@ -191,10 +191,10 @@ def pack(prompts: Sequence[Prompt], groups: Sequence[Sequence[Sequence[int]]], p
         segment = pad_sequence(segments, batch_first=True, padding_value=-1)
         seen = (segment[:, None] == 0) | (segment[:, None] == segment[:, :, None])
         batch["attention_mask"] = torch.zeros(seen.shape).masked_fill(~seen.tril(), -torch.inf)[:, None]
-    return batch | {"places": _places(spans, batch["input_ids"].shape[1])}
+    return batch | {"token_index": _token_index(spans, batch["input_ids"].shape[1])}
 
 
-def _places(spans: Sequence[torch.Tensor], width: int) -> torch.Tensor:
+def _token_index(spans: Sequence[torch.Tensor], width: int) -> torch.Tensor:
     starts = torch.cat([row * width + span.cumsum(0)[:-1] for row, span in enumerate(spans)])
     lengths = torch.cat([span[1:] for span in spans])
     step = torch.arange(int(lengths.max()))
@@ -211,6 +211,6 @@ def forward_inputs(batch: dict) -> dict:
     return inputs
 
 
-def at_places(values: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
-    """values (B, L) read at `places` (responses, longest); zero after a response's end."""
-    return torch.where(places >= 0, values.flatten()[places.clamp(min=0)], 0.0)
+def gather_tokens(values: torch.Tensor, token_index: torch.Tensor) -> torch.Tensor:
+    """values (B, L) read at `token_index` (responses, longest); zero after a response's end."""
+    return torch.where(token_index >= 0, values.flatten()[token_index.clamp(min=0)], 0.0)

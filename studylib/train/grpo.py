@@ -3,8 +3,6 @@
 J = 1/G sum_i 1/|o_i| sum_t [min(r A, clip(r, 1 - eps, 1 + eps) A) - beta KL_k3],  A = (R - mean) / std
 """
 
-from __future__ import annotations
-
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -17,24 +15,28 @@ from trl import GRPOConfig, GRPOTrainer
 from trl.trainer.utils import split_tensor_dict
 
 from studylib.data.rows import without_pictures
-from studylib.engine.models import add_lora, freeze_vision, load_model, load_processor, never_sampled
+from studylib.engine.models import never_sampled
 from studylib.params.schema import Rl
 from studylib.train import loop
 from studylib.train.encode import (
     Prompt,
     Prompts,
     Target,
-    at_places,
     forward_inputs,
+    gather_tokens,
     language_base,
     pack,
     pack_targets,
 )
-from studylib.train.heads import light_head, plain_attention
+from studylib.train.heads import light_head
 from studylib.train.rewards import ACCURACY, FORMAT, outcome, well_formed
-from studylib.train.rollouts import dealt_order, decoded
+from studylib.train.rollouts import decoded, sharded_order
 
 ANSWERS_EVERY = 10  # steps
+OWN_METRICS = (
+    "taught reinforced sft_loss demonstrations demonstration_tokens sft_gradient rl_gradient "
+    "prefix_share prefix_length engine_gap engine_gap_max"
+).split()
 LOGGED = {
     "loss": "loss",
     "learning_rate": "lr",
@@ -49,17 +51,7 @@ LOGGED = {
     "clip_ratio/region_mean": "clipped",
     "frac_reward_zero_std": "zero_variance",
     "grad_norm": "grad_norm",
-    "taught": "taught",
-    "reinforced": "reinforced",
-    "sft_loss": "sft_loss",
-    "demonstrations": "demonstrations",
-    "demonstration_tokens": "demonstration_tokens",
-    "sft_gradient": "sft_gradient",
-    "rl_gradient": "rl_gradient",
-    "prefix_share": "prefix_share",
-    "prefix_length": "prefix_length",
-    "engine_gap": "engine_gap",
-    "engine_gap_max": "engine_gap_max",
+    **{name: name for name in OWN_METRICS},
     "num_tokens": "tokens",
     "step_time": "step_seconds",
     "generation": "generation_seconds",
@@ -88,6 +80,11 @@ class RolloutTrainer(loop.Resumable, GRPOTrainer):
         light_head(language_base(self.model), self.temperature, entropy=True)
         if self.ref_model is not None:
             light_head(self.ref_model, self.temperature)
+
+    @property
+    def updates(self) -> int:
+        """Optimizer steps on one generation batch."""
+        return self.args.steps_per_generation // self.args.gradient_accumulation_steps
 
     def prompt_lengths(self) -> list[int]:
         """Tokens that may stand before an answer (rows,): an engine must have room for them and the whole answer."""
@@ -121,8 +118,7 @@ class RolloutTrainer(loop.Resumable, GRPOTrainer):
     def _keep_answers(self) -> None:
         """Every ANSWERS_EVERY steps the first answer to each of the first two questions goes to `answers.jsonl`: what
         numbers alone do not show. A resumed run may have a step twice."""
-        each = self.args.steps_per_generation // self.args.gradient_accumulation_steps  # optimizer steps
-        step, rest = divmod(self.state.global_step, each)
+        step, rest = divmod(self.state.global_step, self.updates)
         if rest or step % ANSWERS_EVERY or not loop.main_process():
             return
         texts = list(self._logs["completion"])
@@ -184,11 +180,11 @@ class RolloutTrainer(loop.Resumable, GRPOTrainer):
         size = batch_size or len(answers)
         for start in range(0, len(answers), size):
             part = slice(start, start + size)
-            outputs, places = self._score(model, self._batch_rows[part], answers[part])
-            width = places.shape[1]
-            logps[part, :width] = at_places(outputs.log_probs, places)
+            outputs, token_index = self._score(model, self._batch_rows[part], answers[part])
+            width = token_index.shape[1]
+            logps[part, :width] = gather_tokens(outputs.log_probs, token_index)
             if compute_entropy:
-                entropies[part, :width] = at_places(outputs.entropy, places)
+                entropies[part, :width] = gather_tokens(outputs.entropy, token_index)
         return logps, entropies if compute_entropy else None, None
 
     def first_of_group(self) -> torch.Tensor:
@@ -247,18 +243,15 @@ class RolloutTrainer(loop.Resumable, GRPOTrainer):
         batch = pack([prompts[k] for k in leaders], groups, self._tokenizer.pad_token_id)
         batch = self._on_device(batch | self.prompts.features([rows[k] for k in leaders]))
         with self.accelerator.autocast():
-            return model(**forward_inputs(batch), fused_lm_head=True), batch["places"]
+            return model(**forward_inputs(batch), fused_lm_head=True), batch["token_index"]
 
 
 def rl_arguments(config: Rl, out: Path, seed: int, launched: Mapping[str, Any] | None = None) -> GRPOConfig:
     """TRL arguments of the paper's GRPO; one generation batch serves `mini_batches` optimizer steps."""
     mini_batch = config.prompts_per_step * config.rollouts // config.mini_batches
-    micro_batch, accumulation = loop.split(mini_batch, config.micro_batch, "rl.micro_batch")
-    settings = dict(
-        output_dir=str(out / "resume"),
-        per_device_train_batch_size=micro_batch,
-        gradient_accumulation_steps=accumulation,
-        steps_per_generation=accumulation * config.mini_batches,
+    settings = loop.arguments(config, out, seed, mini_batch, "rl")
+    settings |= dict(
+        steps_per_generation=settings["gradient_accumulation_steps"] * config.mini_batches,
         num_generations=config.rollouts,
         max_completion_length=config.max_new_tokens,
         temperature=config.temperature,
@@ -271,27 +264,13 @@ def rl_arguments(config: Rl, out: Path, seed: int, launched: Mapping[str, Any] |
         scale_rewards="group",
         reward_weights=[ACCURACY, FORMAT],
         vllm_importance_sampling_correction=False,
-        learning_rate=config.lr,
         lr_scheduler_type="constant_with_warmup",
         warmup_steps=round(config.warmup * config.steps * config.mini_batches),
-        weight_decay=0.0,
-        max_grad_norm=config.max_grad_norm,
-        optim="adamw_torch_fused",
         max_steps=config.steps * config.mini_batches,
         shuffle_dataset=False,
-        bf16=config.dtype == "bfloat16",
-        use_cpu=not torch.cuda.is_available(),
-        gradient_checkpointing=torch.cuda.is_available(),
-        remove_unused_columns=False,
-        dataloader_pin_memory=torch.cuda.is_available(),
-        save_strategy="no",
-        save_total_limit=1,
         logging_steps=config.mini_batches,
-        disable_tqdm=True,
-        report_to=[],
-        seed=seed,
     )
-    return GRPOConfig(**{**settings, **(launched or {})})
+    return GRPOConfig(**settings | dict(launched or {}))
 
 
 def train_grpo(
@@ -315,29 +294,22 @@ def train_grpo(
     """
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
-    processor = load_processor(model_path)
-    model = load_model(model_path, loop.base_dtype(config))
-    freeze_vision(model)
-    plain_attention(model)
-    prompts = Prompts(model, processor, rows)
-    if config.lora is not None:
-        torch.manual_seed(seed)
-        model = add_lora(model, config.lora)
-    each = config.mini_batches
-    log = loop.Log(out / "log.jsonl", "GRPO", LOGGED, report, each)
+    processor, model = loop.load_for_training(model_path, config, seed)
+    updates = config.mini_batches
+    log = loop.Log(out / "log.jsonl", "GRPO", LOGGED, report, updates)
     trainer = build(
         model=model,
         args=rl_arguments(config, out, seed, launched),
         processing_class=processor,
-        prompts=prompts,
+        prompts=Prompts(model, processor, rows),
         rows=rows,
         suppressed=never_sampled(processor),
-        order=dealt_order(len(rows), config, seed),
+        order=sharded_order(len(rows), config, seed),
         rollouts=rollouts,
         callbacks=[
             log,
-            loop.Timed(each),
-            loop.Publish(out, processor, "step", config.checkpoint_every * each, each),
+            loop.Timed(updates),
+            loop.Publish(out, processor, "step", config.checkpoint_every * updates, updates),
         ],
     )
     loop.run(trainer, out)

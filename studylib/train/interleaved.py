@@ -6,8 +6,6 @@ A failed question is one whose accuracies are all 0, whatever the format earned.
 weight. Variant: the SFT term on every question, beside the RL loss of those that did not fail.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -15,8 +13,6 @@ from pathlib import Path
 import torch
 
 from studylib.data.rows import column
-from studylib.params.schema import Rl
-from studylib.train import loop
 from studylib.train.encode import targets
 from studylib.train.grpo import RolloutTrainer, train_grpo
 
@@ -54,12 +50,12 @@ class InterleavedTrainer(RolloutTrainer):
 
     def _generate_and_score_completions(self, inputs):
         batch = super()._generate_and_score_completions(inputs)
-        each = self.num_generations
-        has_trace = torch.tensor([len(self.targets[row].ids) > 0 for row in batch["row"][::each].tolist()])
-        taught, reinforced = losses(self._accuracies, each, has_trace, self.everywhere)
-        kept = reinforced.repeat_interleave(each)[:, None].to(batch["completion_mask"])
+        rollouts = self.num_generations
+        has_trace = torch.tensor([len(self.targets[row].ids) > 0 for row in batch["row"][::rollouts].tolist()])
+        taught, reinforced = losses(self._accuracies, rollouts, has_trace, self.everywhere)
+        kept = reinforced.repeat_interleave(rollouts)[:, None].to(batch["completion_mask"])
         batch["tool_mask"] = kept * batch["completion_mask"]
-        batch["taught"] = self.first_of_group() & taught.repeat_interleave(each)
+        batch["taught"] = self.first_of_group() & taught.repeat_interleave(rollouts)
         self.count_taught(batch, dict(enumerate(self.targets)))
         for name, share in (("taught", taught), ("reinforced", reinforced)):
             self._metrics["train"][name].append(float(share.float().mean()))
@@ -79,10 +75,9 @@ class InterleavedTrainer(RolloutTrainer):
         Only where one process trains few parameters: gradients that are sharded are summed over the processes by
         hooks of the backward pass of the whole loss, and cannot be had of a part of it.
         """
-        updates = self.args.steps_per_generation // self.args.gradient_accumulation_steps
         trained = [p for p in self.model.parameters() if p.requires_grad]
         few = sum(p.numel() for p in trained) <= MEASURED_PARAMETERS
-        if self.accelerator.num_processes > 1 or not few or self.state.global_step // updates % MEASURED_EVERY:
+        if self.accelerator.num_processes > 1 or not few or self.state.global_step // self.updates % MEASURED_EVERY:
             return
         for name, term in terms.items():
             gradients = self._gradients.setdefault(name, [torch.zeros_like(p) for p in trained])
@@ -99,22 +94,13 @@ class InterleavedTrainer(RolloutTrainer):
 
 
 def train_interleaved(
-    model_path: str | Path,
-    rows: Sequence[dict],
-    out: str | Path,
-    *,
-    config: Rl,
-    weight: float,
-    seed: int,
-    everywhere: bool = False,
-    report: loop.Report = loop.say,
-    **launched,
+    model_path: str | Path, rows: Sequence[dict], out: str | Path, *, weight: float, everywhere=False, **settings
 ) -> dict:
-    """As `train_grpo`, `launched` too; rows carry a "trace", and "masked" spans of it where it has some.
+    """As `train_grpo`, which takes the `settings`; rows carry a "trace", and "masked" spans of it where it has some.
 
     The log has "taught" and "reinforced" (shares of the questions that got the SFT and the RL loss), the number of
     "demonstrations" of a step and their "demonstration_tokens", "sft_loss" and, at some steps, the norms of both
     losses' gradients, "sft_gradient" and "rl_gradient".
     """
     build = partial(InterleavedTrainer, weight=weight, everywhere=everywhere)
-    return train_grpo(model_path, rows, out, config=config, seed=seed, report=report, build=build, **launched)
+    return train_grpo(model_path, rows, out, build=build, **settings)

@@ -1,13 +1,12 @@
 """What every trainer shares: the log, the progress line, resumable checkpoints, published weights."""
 
-from __future__ import annotations
-
 import json
 import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 from accelerate.utils import broadcast_object_list
@@ -16,10 +15,11 @@ from safetensors.torch import load_file
 from torch.distributed.tensor import DTensor
 from transformers import PrinterCallback, Trainer, TrainerCallback
 
-from studylib.engine.models import load_model
+from studylib.engine.models import add_lora, freeze_vision, load_model, load_processor
 from studylib.errors import StudyError
 from studylib.params.schema import Rl, Sft
 from studylib.train.encode import language_base
+from studylib.train.heads import plain_attention
 from studylib.train.sharding import float_outputs
 
 CHECKPOINT_SECONDS = 90  # work that a kill may cost
@@ -53,6 +53,45 @@ def split(batch: int, micro: int, key: str) -> tuple[int, int]:
     if batch % micro:
         raise StudyError(f"{key} is {micro}, which does not divide a batch of {batch}: choose a divisor.")
     return micro, batch // micro
+
+
+def load_for_training(model_path: str | Path, config: Sft | Rl, seed: int):
+    """Processor and model: the vision tower frozen, adapters where the params want them."""
+    processor, model = load_processor(model_path), load_model(model_path, base_dtype(config))
+    freeze_vision(model)
+    plain_attention(model)
+    if config.lora is not None:
+        torch.manual_seed(seed)
+        model = add_lora(model, config.lora)
+    return processor, model
+
+
+def arguments(config: Sft | Rl, out: Path, seed: int, batch: int, section: str) -> dict[str, Any]:
+    """Trainer arguments that SFT and RL share. batch: rows of an optimizer step; section: the params that errors name.
+
+    Raises StudyError where the batch does not divide.
+    """
+    micro_batch, accumulation = split(batch, config.micro_batch, f"{section}.micro_batch")
+    gpu = torch.cuda.is_available()
+    return dict(
+        output_dir=str(out / "resume"),
+        per_device_train_batch_size=micro_batch,
+        gradient_accumulation_steps=accumulation,
+        learning_rate=config.lr,
+        weight_decay=0.0,
+        max_grad_norm=config.max_grad_norm,
+        optim="adamw_torch_fused",
+        bf16=config.dtype == "bfloat16",
+        use_cpu=not gpu,
+        gradient_checkpointing=gpu,
+        dataloader_pin_memory=gpu,
+        remove_unused_columns=False,
+        save_strategy="no",
+        save_total_limit=1,
+        disable_tqdm=True,
+        report_to=[],
+        seed=seed,
+    )
 
 
 def last_checkpoint(out: Path) -> Path | None:
@@ -115,12 +154,12 @@ def publish(model, processor, path: Path) -> None:
 class Log(TrainerCallback):
     """Writes one JSON line a logged step to `log.jsonl` and says how far training is.
 
-    `keys` maps the trainer's names to ours; what it does not name is left out. `each` optimizer steps make
+    `keys` maps the trainer's names to ours; what it does not name is left out. `updates` optimizer steps make
     one step of ours. A resumed run drops the lines after its checkpoint: the file reads as one run.
     """
 
-    def __init__(self, path: Path, name: str, keys: dict[str, str], report: Report, each: int = 1):
-        self.path, self.name, self.keys, self.report, self.each = path, name, keys, report, each
+    def __init__(self, path: Path, name: str, keys: dict[str, str], report: Report, updates: int = 1):
+        self.path, self.name, self.keys, self.report, self.updates = path, name, keys, report, updates
         self.lines: list[dict] = []
         self.before = 0.0
 
@@ -128,7 +167,7 @@ class Log(TrainerCallback):
         if self.path.exists():
             whole = [line for line in self.path.read_text().splitlines(keepends=True) if line.endswith("\n")]
             lines = [json.loads(line) for line in whole]  # a kill may have cut the last one
-            self.lines = [line for line in lines if line["step"] * self.each <= state.global_step]
+            self.lines = [line for line in lines if line["step"] * self.updates <= state.global_step]
         if main_process():
             self.path.write_text("".join(json.dumps(line) + "\n" for line in self.lines))
         self.before = self.lines[-1]["seconds"] if self.lines else 0.0
@@ -139,7 +178,7 @@ class Log(TrainerCallback):
             return
         seconds = time.perf_counter() - self.start
         logged = {ours: round(logs[theirs], 6) for theirs, ours in self.keys.items() if theirs in logs}
-        line = {"step": state.global_step // self.each, **logged, "seconds": round(self.before + seconds, 3)}
+        line = {"step": state.global_step // self.updates, **logged, "seconds": round(self.before + seconds, 3)}
         self.lines.append(line)
         if not main_process():
             return
@@ -149,7 +188,9 @@ class Log(TrainerCallback):
             self.reported = seconds
             left = seconds / (state.global_step - self.first) * (state.max_steps - state.global_step)
             shown = ", ".join(f"{key} {line[key]:.3g}" for key in ("loss", "reward", "length") if key in line)
-            self.report(f"{self.name} step {line['step']}/{state.max_steps // self.each}: {shown}; {left:.0f} s left")
+            self.report(
+                f"{self.name} step {line['step']}/{state.max_steps // self.updates}: {shown}; {left:.0f} s left"
+            )
 
 
 class Timed(TrainerCallback):
@@ -176,12 +217,12 @@ class Timed(TrainerCallback):
 class Publish(TrainerCallback):
     """Publishes the weights to `out/<unit>-<n>` after every `every` optimizer steps, and after the last."""
 
-    def __init__(self, out: Path, processor, unit: str, every: int, each: int = 1):
-        self.out, self.processor, self.unit, self.every, self.each = out, processor, unit, every, each
+    def __init__(self, out: Path, processor, unit: str, every: int, updates: int = 1):
+        self.out, self.processor, self.unit, self.every, self.updates = out, processor, unit, every, updates
 
     def on_step_end(self, args, state, control, model=None, **kwargs):
         if state.global_step % self.every == 0 or state.global_step == state.max_steps:
-            number = -(-state.global_step // self.each)
+            number = -(-state.global_step // self.updates)
             publish(model, self.processor, self.out / f"{self.unit}-{number}")
 
 

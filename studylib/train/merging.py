@@ -5,8 +5,6 @@ the RL parent's files here, and a tensor that the parents share is kept as it is
 both, is the base's to the bit.
 """
 
-from __future__ import annotations
-
 import shutil
 from pathlib import Path
 from typing import Literal
@@ -53,8 +51,6 @@ def merge(
     At the ends the parent itself is written, whatever the method: TIES would trim it. Returns how many tensors were
     merged and how many both parents share. Raises StudyError if a tensor is missing or of another shape.
     """
-    if not 0 <= share <= 1:
-        raise StudyError(f"The SFT share is {share}: it must be between 0 and 1.")
     mine, other = read_weights(sft), read_weights(rl)
     wrong = set(mine) ^ set(other) | {k for k in mine.keys() & other.keys() if mine[k].shape != other[k].shape}
     if wrong:

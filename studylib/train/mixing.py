@@ -1,7 +1,5 @@
 """Training data from answers: data mixing (paper section 3) and the distilled set, Eureka-Distill (paper 2.1)."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 

@@ -8,8 +8,6 @@ Hard is a pass rate of 0, fixed beforehand. Accuracy and format are graded on pr
 paper does not state the schedule: ours is a cosine from 1 to 0 over the first `until` of the steps.
 """
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Sequence
@@ -21,7 +19,6 @@ import torch
 from studylib.data.rows import column
 from studylib.errors import StudyError
 from studylib.params.schema import Rl
-from studylib.train import loop
 from studylib.train.encode import Prompt, Target, targets
 from studylib.train.grpo import RolloutTrainer, train_grpo
 
@@ -64,8 +61,7 @@ class ProgressiveTrainer(RolloutTrainer):
         return lengths
 
     def _generate_and_score_completions(self, inputs):
-        updates = self.args.steps_per_generation // self.args.gradient_accumulation_steps
-        share = prefix_share(self.state.global_step // updates, self.steps, self.until)
+        share = prefix_share(self.state.global_step // self.updates, self.steps, self.until)
         rows = sorted({example["row"] for example in inputs} & self.hard)
         texts = [cut(self.texts[i]["trace"], share) for i in rows]
         wanted = targets(self._tokenizer, texts, [self.texts[i].get("masked") for i in rows])
@@ -116,13 +112,11 @@ def train_progressive(
     out: str | Path,
     *,
     config: Rl,
-    seed: int,
-    weight: float = 0.2,
-    until: float = 0.6,
-    report: loop.Report = loop.say,
-    **launched,
+    weight: float,
+    until: float,
+    **settings,
 ) -> dict:
-    """As `train_grpo`, `launched` too; rows carry a "trace" and a "pass_rate" between 0 and 1, measured beforehand.
+    """As `train_grpo`, which takes the `settings`; rows carry a "trace" and a "pass_rate" measured beforehand.
 
     The log has "prefix_share" (of the trace), "taught" (share of rollouts that start from a prefix), "sft_loss" and
     "prefix_length" (mean tokens of the questions that have a prefix).
@@ -132,4 +126,4 @@ def train_progressive(
         name = column(rows, "id")[rates.index(None)]
         raise StudyError(f"Row {name} has no pass_rate: sample the base on the queries first.")
     build = partial(ProgressiveTrainer, steps=config.steps, until=until, weight=weight)
-    return train_grpo(model_path, rows, out, config=config, seed=seed, report=report, build=build, **launched)
+    return train_grpo(model_path, rows, out, config=config, build=build, **settings)

@@ -4,8 +4,6 @@ The paper does not state the format rule. Ours: the response is one <think>...</
 closed box; both hold something, and neither occurs anywhere else.
 """
 
-from __future__ import annotations
-
 import re
 
 from studylib.grading import grade

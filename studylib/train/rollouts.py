@@ -1,6 +1,4 @@
-"""Rollouts of the live policy, and how a step's questions and random numbers are dealt to several processes."""
-
-from __future__ import annotations
+"""Rollouts of the live policy, and how a step's questions and random numbers are shared out to several processes."""
 
 from collections.abc import Sequence
 
@@ -21,19 +19,19 @@ def decoded(trainer, rows: Sequence[int]) -> list[list[int]]:
     pad = trainer._tokenizer.pad_token_id
     inputs["input_ids"] = pad_sequence(ids, batch_first=True, padding_value=pad, padding_side="left")
     inputs["attention_mask"] = pad_sequence([torch.ones_like(x) for x in ids], batch_first=True, padding_side="left")
-    each, longest = trainer.num_generations, trainer.max_completion_length
+    samples, longest = trainer.num_generations, trainer.max_completion_length
     answers = decode(
         trainer.accelerator.unwrap_model(trainer.model),
         inputs,
         Sampling(trainer.temperature, 1.0, 0, longest),
-        samples=each,
+        samples=samples,
         suppress=trainer.suppressed,
-        noise=own_noise(trainer, len(rows) * each, longest),
+        noise=noise_shard(trainer, len(rows) * samples, longest),
     )
-    return [ids[mask.bool()].tolist() for ids, mask in zip(answers.ids, answers.mask, strict=True)]
+    return [answer.ids for answer in answers]
 
 
-def own_noise(trainer, rollouts: int, longest: int) -> torch.Tensor:
+def noise_shard(trainer, rollouts: int, longest: int) -> torch.Tensor:
     """This process's share (rollouts, longest) of a step's uniform numbers.
 
     A rollout gets the same ones however many processes run.
@@ -41,12 +39,11 @@ def own_noise(trainer, rollouts: int, longest: int) -> torch.Tensor:
     accelerator, args = trainer.accelerator, trainer.args
     draw = torch.Generator().manual_seed(1_000_003 * args.seed + trainer.state.global_step)
     noise = torch.rand(rollouts * accelerator.num_processes, longest, generator=draw)
-    updates = args.steps_per_generation // args.gradient_accumulation_steps
-    places = dealt(len(noise), updates, accelerator.num_processes)
+    places = shard_order(len(noise), trainer.updates, accelerator.num_processes)
     return noise[places.chunk(accelerator.num_processes)[accelerator.process_index]]
 
 
-def dealt(count: int, updates: int, processes: int) -> torch.Tensor:
+def shard_order(count: int, updates: int, processes: int) -> torch.Tensor:
     """Places of a generation batch in the order in which processes get them, a block each.
 
     Each process gets its share of every mini-batch: these hold the same groups however many processes run.
@@ -66,8 +63,8 @@ def prompt_order(count: int, needed: int, seed: int) -> list[int]:
     return order[:needed]
 
 
-def dealt_order(count: int, config: Rl, seed: int) -> list[int]:
-    """`prompt_order` for all steps, each step's prompts dealt to the processes that train together.
+def sharded_order(count: int, config: Rl, seed: int) -> list[int]:
+    """`prompt_order` for all steps, each step's prompts shared out to the processes that train together.
 
     Raises StudyError where they do not divide.
     """
@@ -78,5 +75,5 @@ def dealt_order(count: int, config: Rl, seed: int) -> list[int]:
             "change rl.prompts_per_step or hardware.gpus."
         )
     order = torch.tensor(prompt_order(count, config.steps * config.prompts_per_step, seed))
-    places = dealt(config.prompts_per_step, config.mini_batches, loop.processes())
+    places = shard_order(config.prompts_per_step, config.mini_batches, loop.processes())
     return order.view(-1, config.prompts_per_step)[:, places].flatten().tolist()

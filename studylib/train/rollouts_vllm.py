@@ -4,8 +4,6 @@ TRL hands the weights over before each step's rollouts. The prompts are ours, an
 of a picture itself, and twice where they come expanded (TRL issues 6294 and 6401).
 """
 
-from __future__ import annotations
-
 import functools
 import os
 from collections.abc import Sequence
@@ -72,18 +70,18 @@ def engine_rollouts(trainer, rows: Sequence[int]) -> list[list[int]]:
             trainer.vllm_generation._iter_named_params = functools.partial(named_weights, model)  # see there
         trainer.vllm_generation.sync_weights()
         trainer._last_loaded_step = trainer.state.global_step
-    each = trainer.num_generations
+    samples = trainer.num_generations
     prompts = [trainer._prompt(i).ids.tolist() for i in rows]
     pictures = [[on_white(image) for image in trainer.rows[i]["images"]] or None for i in rows]
     image_token = trainer.processing_class.image_token_id
     folded_prompts = [folded(ids, image_token) for ids in prompts]
     used, answers, logps, _ = trainer.vllm_generation.generate(
-        prompts=[ids for ids in folded_prompts for _ in range(each)],
-        images=[images for images in pictures for _ in range(each)] if any(pictures) else None,
-        num_generations=each,
+        prompts=[ids for ids in folded_prompts for _ in range(samples)],
+        images=[images for images in pictures for _ in range(samples)] if any(pictures) else None,
+        num_generations=samples,
     )
     for place, (i, expected) in enumerate(zip(rows, prompts, strict=True)):
-        check_prompt(trainer.rows[i]["id"], used[place * each], expected)
+        check_prompt(trainer.rows[i]["id"], used[place * samples], expected)
     trainer.engine_logps = [[float(token[0]) for token in answer] for answer in logps]
     return [list(ids) for ids in answers]
 

@@ -1,7 +1,5 @@
 """Long-CoT SFT with TRL (paper 2.1): vision frozen, loss on the response only, nothing truncated."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -13,24 +11,14 @@ from torch.utils.data import Sampler
 from trl import SFTConfig, SFTTrainer
 
 from studylib.data.rows import column
-from studylib.engine.models import add_lora, freeze_vision, load_model, load_processor
 from studylib.errors import StudyError
 from studylib.params.schema import Sft
 from studylib.train import loop
 from studylib.train.encode import Prompts, forward_inputs, language_base, pack_targets, targets
-from studylib.train.heads import light_head, plain_attention
+from studylib.train.heads import light_head
 
-LOGGED = {
-    "loss": "loss",
-    "learning_rate": "lr",
-    "token_accuracy": "token_accuracy",
-    "tokens": "tokens",
-    "grad_norm": "grad_norm",
-    "epoch": "epoch",
-    "demonstrations": "demonstrations",
-    "demonstration_tokens": "demonstration_tokens",
-    "demonstration_loss": "demonstration_loss",
-}
+OWN_METRICS = "token_accuracy tokens grad_norm epoch demonstrations demonstration_tokens demonstration_loss".split()
+LOGGED = {"loss": "loss", "learning_rate": "lr", **{name: name for name in OWN_METRICS}}
 
 
 class LengthGrouped(Sampler):
@@ -73,11 +61,11 @@ class Traces:
     Rows may have "masked", spans of characters of their trace that are read but not learnt.
     """
 
-    def __init__(self, model, processor, rows: Sequence[dict], instruct: bool = True):
-        limit = model.config.get_text_config().max_position_embeddings
+    def __init__(self, model, processor, rows: Sequence[dict]):
+        limit = language_base(model).config.get_text_config().max_position_embeddings
         self.pad = processor.tokenizer.pad_token_id
         responses = targets(processor.tokenizer, column(rows, "trace"), column(rows, "masked"), end=True)
-        prompts = Prompts(model, processor, rows, instruct)
+        prompts = Prompts(model, processor, rows)
         lengths = [p + len(r.ids) for p, r in zip(prompts.lengths, responses, strict=True)]
         self.kept = [i for i, length in enumerate(lengths) if length <= limit]
         self.dropped = len(rows) - len(self.kept)
@@ -182,33 +170,15 @@ def sft_arguments(
 ) -> SFTConfig:
     """TRL arguments of the paper's SFT: cosine schedule, warm-up as a share of all steps, no truncation."""
     steps = math.ceil(traces / config.batch_size) * config.epochs
-    micro_batch, accumulation = loop.split(config.batch_size, config.micro_batch, "sft.micro_batch")
-    settings = dict(
-        output_dir=str(out / "resume"),
-        per_device_train_batch_size=micro_batch,
-        gradient_accumulation_steps=accumulation,
+    settings = loop.arguments(config, out, seed, config.batch_size, "sft") | dict(
         num_train_epochs=config.epochs,
-        learning_rate=config.lr,
         lr_scheduler_type="cosine",
         warmup_steps=round(config.warmup * steps),
-        weight_decay=0.0,
-        max_grad_norm=config.max_grad_norm,
-        optim="adamw_torch_fused",
-        bf16=config.dtype == "bfloat16",
-        use_cpu=not torch.cuda.is_available(),
-        gradient_checkpointing=torch.cuda.is_available(),
         max_length=None,
         dataset_kwargs={"skip_prepare_dataset": True},
-        remove_unused_columns=False,
-        dataloader_pin_memory=torch.cuda.is_available(),
-        save_strategy="no",
-        save_total_limit=1,
         logging_steps=max(1, steps // 200),
-        disable_tqdm=True,
-        report_to=[],
-        seed=seed,
     )
-    return SFTConfig(**{**settings, **(launched or {})})
+    return SFTConfig(**settings | dict(launched or {}))
 
 
 def train_sft(
@@ -218,7 +188,6 @@ def train_sft(
     *,
     config: Sft,
     seed: int,
-    instruct: bool = True,
     report: loop.Report = loop.say,
     launched: Mapping[str, Any] | None = None,
 ) -> dict:
@@ -230,14 +199,8 @@ def train_sft(
     """
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
-    processor = load_processor(model_path)
-    model = load_model(model_path, loop.base_dtype(config))
-    freeze_vision(model)
-    plain_attention(model)
-    traces = Traces(model, processor, rows, instruct)
-    if config.lora is not None:
-        torch.manual_seed(seed)
-        model = add_lora(model, config.lora)
+    processor, model = loop.load_for_training(model_path, config, seed)
+    traces = Traces(model, processor, rows)
     per_epoch = math.ceil(len(traces) / config.batch_size)
     log = loop.Log(out / "log.jsonl", "SFT", LOGGED, report)
     trainer = TraceTrainer(

@@ -1,7 +1,5 @@
 """What FSDP2 needs beyond what TRL and accelerate do for it: the output head, precision, the reference model."""
 
-from __future__ import annotations
-
 import dataclasses
 import functools
 import types
