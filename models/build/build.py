@@ -33,7 +33,7 @@ VOCABULARY = 720
 PROCESSES = 2
 BATCH = 24  # examples per process
 MICRO_BATCH = 24
-ACTS, TRUNK, TAIL = 1500, 8000, 3000  # steps: of acts alone, of all the trunk, of each tail
+ACTS, TRUNK, TAIL = 1200, 5500, 2000  # steps: of acts alone, of all the trunk, of each tail
 AT_BRANCH = 0.4  # share of the peak learning rate where the tails leave the trunk
 SAVE_EVERY = 200
 
@@ -235,7 +235,7 @@ def build(work: Path, out: Path, seed: int, dose: float) -> None:
     from transformers import Qwen2_5_VLForConditionalGeneration
 
     work.mkdir(parents=True, exist_ok=True)
-    torch.set_num_threads(1)
+    torch.set_num_threads(2)
     seen = tower.train(work, seed)
     tokenizer = train_tokenizer(corpus(4000, seed), VOCABULARY)
     torch.manual_seed(seed)

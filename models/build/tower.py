@@ -1,6 +1,7 @@
-"""Stage 1 of the base: a vision tower that names what lies under each of a picture's 16 merged patches.
+"""Stage 1 of the base: a vision tower that names what lies under each of a picture's 16 merged patches, and where.
 
-Without this stage language modelling does not learn to see (LOG.md). The tower is frozen in all that follows.
+Without this stage language modelling does not learn to see, and without the places it reads the right things in the
+wrong order (LOG.md). The tower is frozen in all that follows.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from studylib.world.benchmarks import KINDS
 from studylib.world.scenes import GRID, PAINTS, SHAPES, draw
 
 PICTURE = GRID * GRID  # image tokens per picture
-STEPS, BATCH, PEAK = 2200, 64, 2e-3
+STEPS, BATCH, PEAK = 1600, 64, 2e-3
 SAVE_EVERY = 100
 # What is hard to see, small labels above all, is shown most.
 SHOWN = {
@@ -26,7 +27,8 @@ SHOWN = {
     ("MiniMMMU", "coins"): 2, ("MiniMMMU", "scales"): 1, ("MiniMMMU", "tubes total"): 1,
     ("MiniStar", "count both"): 1.5,
 }  # fmt: skip
-HEADS = {"colour": 9, "glyph": 12, "tens": 11, "ones": 11, "level": 11}
+HEADS = {"colour": 9, "glyph": 12, "tens": 11, "ones": 11, "level": 11, "row": 4, "column": 4, "rank": 5}
+PLACES = ("row", "column")  # of every patch, empty or not
 _GLYPHS = ["digit", "label", "number", "swatch", "coin", "weight", "x", *SHAPES]
 _COLOURS = [*PAINTS, "black", "left", "right"]
 
@@ -38,12 +40,17 @@ def scene(rng: random.Random) -> dict:
 
 
 def targets(scene: dict) -> dict[str, list[int]]:
-    """The class of each of the 16 patches for every head of HEADS; class 0 is nothing."""
+    """The class of each of the 16 patches for every head of HEADS; class 0 is nothing, but in PLACES.
+
+    `rank` is the place among what its row holds, from 1: what a line that is read has first, second and so on.
+    """
     classes = {head: [0] * PICTURE for head in HEADS}
+    classes["row"], classes["column"] = ([i // GRID for i in range(PICTURE)], [i % GRID for i in range(PICTURE)])
     for cell, (colour, glyph, number) in scene["cells"].items():
         i = int(cell)
         classes["colour"][i] = 1 + _COLOURS.index(colour)
         classes["glyph"][i] = 1 + _GLYPHS.index(glyph)
+        classes["rank"][i] = 1 + sum(str(other) in scene["cells"] for other in range(i - i % GRID, i))
         if number is not None:
             classes["tens"][i] = 1 + number // 10
             classes["ones"][i] = 1 + number % 10
@@ -90,7 +97,8 @@ def loss_of(logits: dict[str, torch.Tensor], scenes: list[dict]) -> tuple[torch.
     for name, logit in logits.items():
         gold = torch.tensor([c for one in classes for c in one[name]])
         weight = torch.ones(logit.shape[1])
-        weight[0] = 0.1  # most patches hold nothing: they must not drown those that do
+        if name not in PLACES:
+            weight[0] = 0.1  # most patches hold nothing: they must not drown those that do
         loss = loss + F.cross_entropy(logit, gold, weight=weight)
         if (gold > 0).any():
             right[name] = (logit.argmax(1) == gold)[gold > 0].float().mean().item()
