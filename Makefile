@@ -17,7 +17,7 @@ CHAPTERS := $(sort $(foreach name,$(notdir $(wildcard notebooks/[0-9][0-9]_*.ipy
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | awk -F ':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
 	@echo "make chapter-NN   one chapter: $(CHAPTERS)"
-	@echo "SCALE=smoke|mini|paper (now $(SCALE)), SEED=1, 2, ... (now $(SEED)); a Slurm cluster: params/study.sbatch"
+	@echo "SCALE=smoke|mini|gpu24|gpu80|paper (now $(SCALE)), SEED=1, 2, ... (now $(SEED)); a Slurm cluster: params/study.sbatch"
 
 setup: $(READY)  ## the environment in .venv
 
@@ -101,4 +101,4 @@ pin: $(READY)  ## all commits and columns that a scale of the hub needs, as YAML
 	@$(STUDYLIB) pin --scale $(SCALE)
 
 gpu-smoke: $(READY)  ## fifteen minutes on one or two GPUs: FSDP2, vLLM beside the trainer, kills; what a CPU can without
-	STUDY_MAKE_PID=$$PPID $(PY) -m tests.paper.gpu_smoke
+	$(PY) -m tests.paper.gpu_smoke

@@ -1,5 +1,7 @@
 """The dry run swaps the model, the data and the sizes of a study for GPUs, and nothing else."""
 
+import os
+
 import httpx
 import pytest
 
@@ -64,6 +66,19 @@ def test_a_chapter_finds_the_small_study_by_scale_and_seed_alone(study, monkeypa
 def test_levels_must_be_named_as_on_the_hub(tmp_path):
     sets = write_published(load_params("smoke", WORLD), tmp_path)["data.benchmarks"]
     assert {told["level_column"] for told in sets.values()} == {LEVEL_COLUMN}
+
+
+def test_a_gpu_that_happens_to_be_there_is_left_alone(monkeypatch):
+    """Else accelerate would train on it what is asked of two CPU processes."""
+
+    def stop():
+        raise KeyboardInterrupt
+
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    monkeypatch.setattr(dry_run, "judge_server", stop)
+    with pytest.raises(KeyboardInterrupt):
+        dry_run.dry_run()
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == ""
 
 
 def test_the_judge_is_a_server_of_its_own():

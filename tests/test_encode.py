@@ -95,6 +95,16 @@ def test_features_used_last_are_kept(tiny_base, model, monkeypatch):
     assert len(prompts._features) == 2
 
 
+def test_the_tower_of_a_gpu_is_a_copy_in_bfloat16(model, monkeypatch):
+    """The device is a stand-in, torch's own "meta", with nothing to reckon on it."""
+    real, own = torch.nn.Module.to, model.model.visual
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.nn.Module, "to", lambda self, device, dtype: real(self, {"cuda": "meta"}[device], dtype))
+    tower = encoding._own_tower(own)
+    assert (tower.device.type, tower.dtype) == ("meta", torch.bfloat16)
+    assert (own.device.type, own.dtype) == ("cpu", torch.float32)
+
+
 def test_the_memory_of_a_process_does_not_grow_with_the_pictures(tiny_base, model, tmp_path):
     """Anonymous memory, in which decoded pictures are; the file that rows are read from is the system's to drop."""
     status = Path("/proc/self/status")

@@ -27,6 +27,7 @@ def engines(tiny_base, tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(STUBS)  # spawned processes get the path of this one
     monkeypatch.setenv("ENGINES", str(started))
     monkeypatch.setenv("MODEL", str(tiny_base))
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # a worker's
     monkeypatch.setattr(vllm, "visible_gpus", lambda: ["0", "1"])
     return started
 

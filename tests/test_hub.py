@@ -326,6 +326,12 @@ def test_a_hub_out_of_reach_is_one_sentence(monkeypatch):
             read("owner/name", revision=revision)
 
 
+def test_a_pinned_commit_that_is_there_is_taken_without_asking_the_hub(folders, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.HfApi.repo_info", None)
+    monkeypatch.setattr("huggingface_hub.snapshot_download", lambda *_, **__: folders["MMStar"]["name"])
+    assert len(read("owner/MMStar", "MMStar", revision="a" * 40)) == 1
+
+
 def test_a_dataset_of_the_hub_is_taken_at_its_commit_only(folders, monkeypatch):
     commit, asked = "0123456789abcdef" * 2 + "01234567", []
 

@@ -12,18 +12,21 @@ from pathlib import Path
 import pandas as pd
 import psutil
 import pytest
+import torch
 from training import same, weights
 
-from studylib.cluster import launch
+from studylib.cluster import launch, process
 from studylib.cluster.process import arguments
 from studylib.data.mini import load_questions
 from studylib.errors import StudyError
 from studylib.params.load import load_params
 from studylib.params.schema import METHODS
 from studylib.stages import train
+from studylib.stages.kinds import KINDS
 from studylib.store.files import save_rows
 from studylib.store.identity import Stage
 from studylib.store.store import MANIFEST, Run, Work
+from studylib.train import loop
 
 TESTS = Path(__file__).parent
 HARDWARE = {"nodes": 1, "gpus": 2, "memory_gib": 80, "tflops": 1, "utilisation": 0.5, "generation": 0.5, "disk_tib": 1}
@@ -116,6 +119,39 @@ def test_one_gpu_is_trained_on_without_a_second_copy_of_the_gradients(data, tmp_
     assert launch.configuration(params, work.stage)["distributed_type"] == "NO"
     work, params = stage_of(data, tmp_path, "sft", **{"launch.sharding": "none"})
     assert launch.configuration(params, work.stage)["distributed_type"] == "MULTI_GPU"
+
+
+def test_several_nodes_get_a_launcher_each_from_slurm_and_meet_on_the_first(data, tmp_path, monkeypatch):
+    work, params = stage_of(data, tmp_path, "sft", **{"hardware.nodes": 2})
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+    with pytest.raises(StudyError, match="hardware.nodes is 2, and only Slurm starts several"):
+        launch.command(work, params)
+    (tmp_path / "scontrol").write_text("#!/bin/sh\necho first\necho second\n")
+    (tmp_path / "scontrol").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setenv("SLURM_JOB_ID", "41")
+    monkeypatch.setenv("SLURM_JOB_NODELIST", "first,second")
+    command = launch.command(work, params)
+    assert command[:3] == ["srun", "--nodes=2", "--ntasks-per-node=1"]
+    assert "accelerate.commands.launch --machine_rank $SLURM_NODEID" in command[command.index("-c") + 1]
+    assert command[command.index("--main_process_ip") + 1] == "first"
+    assert launch.configuration(params, work.stage)["num_processes"] == 4
+
+
+def test_a_process_shards_the_reference_and_publishes_in_the_bases_numbers(data, tmp_path, monkeypatch):
+    """What is set beside the trainer before it trains; tests/sharded.py and tests/test_sft.py have what it does."""
+    from trl.trainer import grpo_trainer
+
+    for module, name in ((loop, "SAVED"), (loop, "CHECKPOINT_SECONDS"), (loop, "run"), (grpo_trainer, "prepare_fsdp")):
+        monkeypatch.setattr(module, name, getattr(module, name))
+    by_trl, by_loop = grpo_trainer.prepare_fsdp, loop.run
+    monkeypatch.setitem(KINDS, "sft", lambda work, params: work.facts.update(device="cpu"))
+    work, params = stage_of(data, tmp_path, "sft", **{"model.dtype": "bfloat16"})
+    launch.command(work, params)
+    process.train(json.loads(work.path.with_suffix(".job.json").read_text()))
+    assert loop.SAVED == torch.bfloat16 and loop.CHECKPOINT_SECONDS == pytest.approx(0.6)
+    assert grpo_trainer.prepare_fsdp is not by_trl and loop.run is not by_loop
+    assert json.loads(work.path.with_suffix(f".{launch.FACTS}").read_text()) == {"device": "cpu"}
 
 
 @pytest.mark.slow

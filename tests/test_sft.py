@@ -267,6 +267,16 @@ def test_a_frozen_base_is_held_in_bfloat16_and_what_is_trained_in_float32(tiny_b
     assert {parameter.dtype for parameter in seen.values()} == {torch.float32}
 
 
+def test_a_trainer_has_its_outputs_in_float32_before_its_model_is_sharded(traces, tmp_path, monkeypatch):
+    """accelerate's policy rounds them to bfloat16; tests/test_launch.py has what comes out of a sharded model."""
+    mended = []
+    monkeypatch.setattr(loop, "float_outputs", mended.append)
+    encoded, model = traces
+    args, processor = sft_arguments(CONFIG, tmp_path, len(encoded), 0), encoded.prompts.processor
+    trainer = TraceTrainer(model=model, args=args, processing_class=processor, traces=encoded)
+    assert mended == [trainer.accelerator]
+
+
 def test_a_trace_longer_than_the_model_is_dropped_and_counted(tiny_base, rows):
     model, processor = load_model(tiny_base), load_processor(tiny_base)
     freeze_vision(model)

@@ -74,8 +74,8 @@ def command(work: Work, params: Params) -> list[str]:
     }
     job.write_text(json.dumps(content))
     config.write_text(yaml.safe_dump(configuration(params, stage)))
-    where = ["--config_file", str(config), *_meeting(params)]
-    return [*_launcher(params), *where, "-m", "studylib.cluster.process", str(job)]
+    program = ["-m", "studylib.cluster.process", str(job)]
+    return [*_launcher(params), "--config_file", str(config), *_meeting(params), *program]
 
 
 def configuration(params: Params, stage: Stage) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from typing import Any
 
 from studylib.errors import StudyError
 from studylib.paths import ROOT
-from studylib.store import machine, store
+from studylib.store import store
 from studylib.study.notebook import Study
 from tests.paper.untied import untied
 
@@ -249,6 +249,4 @@ def _short(place: Place, needs: str) -> bool:
 
 
 if __name__ == "__main__":
-    if "STUDY_MAKE_PID" in os.environ:
-        machine.die_with(int(os.environ["STUDY_MAKE_PID"]))
     main()

@@ -17,6 +17,7 @@ class SamplingParams:
 
 class LLM:
     def __init__(self, **settings):
+        assert not {"OMP_NUM_THREADS", "VLLM_ENABLE_V1_MULTIPROCESSING"} & set(os.environ)  # else all in one thread
         self.waiting, self.count, self.llm_engine = [], 0, self
         with Path(os.environ["ENGINES"]).open("a") as file:
             file.write(f"{os.environ.get('CUDA_VISIBLE_DEVICES')} {settings['max_model_len']}\n")
