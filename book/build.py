@@ -43,6 +43,8 @@ def assemble(source: Path, scale: str) -> int:
     shutil.rmtree(source, ignore_errors=True)
     shutil.copytree(BOOK / "static", source / "static")
     shutil.copytree(ROOT / "teach", source / "teach", ignore=shutil.ignore_patterns("__pycache__", "conftest.py"))
+    for page in (source / "teach").rglob("*.md"):  # the site has what is in book/ at its top
+        page.write_text(page.read_text().replace("](../book/", "](../"))
     for file in (BOOK / "conf.py", *BOOK.glob("*.md"), *BOOK.glob("*.bib")):
         shutil.copy(file, source)
     (source / "notebooks").mkdir()

@@ -6,6 +6,8 @@ book/build.py writes them beside the site. reveal.js is the copy in sphinx-revea
 import html
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import nbformat
@@ -56,14 +58,16 @@ SETTINGS = {
 
 
 def write_slides(site: Path, chapters: Path, work: Path) -> int:
-    """The slides of executed chapters into site/slides; `work` is emptied. Gives sphinx's exit status."""
-    from sphinx.cmd.build import main as sphinx
+    """The slides of executed chapters into site/slides; `work` is emptied. Gives the exit status of sphinx.
 
+    It has a process of its own, since what the extensions of the site register stays in the process that built it.
+    """
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
     (work / "index.md").write_text(markdown(chapters))
     settings = [word for key, value in SETTINGS.items() for word in ("-D", f"{key}={value}")]
-    return sphinx(["-q", "-C", *settings, "-b", "revealjs", "-d", f"{work}-doctrees", str(work), str(site / "slides")])
+    command = [sys.executable, "-m", "sphinx", "-q", "-C", *settings, "-b", "revealjs", "-d", f"{work}-doctrees"]
+    return subprocess.run([*command, str(work), str(site / "slides")], check=False).returncode
 
 
 def markdown(chapters: Path) -> str:
