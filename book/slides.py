@@ -34,7 +34,7 @@ Ten figures, as the chapters drew them. Arrow keys turn the pages; every figure 
 ```{raw} html
 <script src="../_static/plotly.min.js"></script>
 <style>
-  .reveal h1, .reveal h2 { font-size: 1.1em; text-transform: none; }
+  .reveal h1, .reveal h2 { font-size: .9em; text-transform: none; }
   .reveal p { font-size: .6em; }
   .reveal .plotly-graph-div { margin: 0 auto; }
 </style>
@@ -81,7 +81,8 @@ def markdown(chapters: Path) -> str:
             continue
         title = html.unescape(re.sub(r"<[^>]+>", " ", fig.layout.title.text or name))
         fig.update_layout(title_text="", width=WIDTH, height=min(HEIGHT, fig.layout.height or HEIGHT), autosize=False)
-        drawn = fig.to_html(full_html=False, include_plotlyjs=False, div_id=f"slide-{name}-{number}")
+        named = f"slide-{name}-{number}"
+        drawn = fig.to_html(full_html=False, include_plotlyjs=False, div_id=named, config={"displayModeBar": False})
         slides.append(SLIDE.format(title=title, figure=drawn, asked=asked, number=number, chapter=chapter.stem))
     if missing:
         slides.append("\n## Not executed yet\n\n" + "\n".join(missing) + "\n")
