@@ -9,6 +9,7 @@ import nbformat
 from plotly.offline import get_plotlyjs
 
 from book.explorer import write_explorer
+from book.slides import write_slides
 from studylib.errors import StudyError
 from studylib.paths import ROOT, reference_root, runs_root
 
@@ -27,6 +28,8 @@ def build(site: Path, scale: str = "mini") -> None:
     print(f"explorer: {size / 2**20:.1f} MiB; {time.monotonic() - begun:.0f} s", flush=True)
     if sphinx(["-q", "-b", "html", "-d", str(site.parent / "doctrees"), str(source), str(site)]):
         raise StudyError("sphinx stopped; its reason stands above.")
+    if write_slides(site, reference_root(scale) / "chapters", site.parent / "slides"):
+        raise StudyError("the slides stopped; their reason stands above.")
     print(f"{site / 'index.html'}: {time.monotonic() - begun:.0f} s in all")
 
 
@@ -40,7 +43,9 @@ def assemble(source: Path, scale: str) -> int:
     shutil.rmtree(source, ignore_errors=True)
     shutil.copytree(BOOK / "static", source / "static")
     shutil.copytree(ROOT / "teach", source / "teach", ignore=shutil.ignore_patterns("__pycache__", "conftest.py"))
-    for file in (BOOK / "conf.py", *BOOK.glob("*.md")):
+    for page in (source / "teach").rglob("*.md"):  # the site has what is in book/ at its top
+        page.write_text(page.read_text().replace("](../book/", "](../"))
+    for file in (BOOK / "conf.py", *BOOK.glob("*.md"), *BOOK.glob("*.bib")):
         shutil.copy(file, source)
     (source / "notebooks").mkdir()
     for chapter in executed:

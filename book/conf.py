@@ -6,7 +6,8 @@ from latex2mathml.converter import convert
 
 project = "The synergy dilemma, to read and rerun"
 author = ""
-extensions = ["myst_nb"]
+extensions = ["myst_nb", "sphinxcontrib.bibtex"]
+bibtex_bibfiles = ["references.bib"]
 exclude_patterns = ["**/.ipynb_checkpoints"]
 nb_execution_mode = "off"  # the chapters come executed
 nb_merge_streams = True

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from book.slides import FIGURES
+
 pytestmark = pytest.mark.slow
 pytest.importorskip("myst_nb", reason="the site is not tested: pip install -e '.[book]'")
 if not any(shutil.which(name) for name in ("chromium", "chromium-browser", "google-chrome", "chrome")):
@@ -80,13 +82,20 @@ async def _until(tab, condition: str, tries: int = 600):
 def test_every_figure_draws_and_nothing_overflows_or_errs(site, size):
     pages = sorted((site / "notebooks").glob("*.html"))
     assert len(pages) == 13
-    others = [site / "index.html", site / "teach" / "README.html"]
+    others = [site / f"{page}.html" for page in ("index", "glossary", "bibliography")]
+    others += sorted((site / "teach").glob("*.html"))
     settle = "new Promise((done) => setTimeout(done, 500))"
     seen = visit([page.as_uri() for page in [*pages, *others]], SIZES[size], settle, QUIET)
     for page, (_, state) in zip([*pages, *others], seen, strict=True):
         assert state["errors"] == [] and state["blank"] == [], (page.name, state)
         assert state["wide"] <= 0, (page.name, state)
     assert sum(state["figures"] for _, state in seen) > 40
+
+
+def test_every_slide_draws(site):
+    settle = "new Promise((done) => setTimeout(done, 2000))"
+    ((_, state),) = visit([(site / "slides" / "index.html").as_uri()], SIZES["page"], settle, QUIET)
+    assert state["errors"] == [] and state["blank"] == [] and state["figures"] == len(FIGURES), state
 
 
 def test_plotly_is_shipped_once_and_nothing_is_fetched_from_elsewhere(site):

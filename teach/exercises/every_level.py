@@ -6,6 +6,6 @@ import numpy as np
 def at_least_as_good(differences: list[np.ndarray], margin: float) -> float:
     """The p of "above -margin in every part" (intersection-union): that of the weakest part's one-sided t test.
 
-    differences: one array per part, a level and a parent, of paired differences in points, one per question.
+    differences: one array per level, of paired differences from the better parent there, in points, one per question.
     """
     raise NotImplementedError("yours to write")
