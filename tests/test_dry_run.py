@@ -7,7 +7,7 @@ import pytest
 
 from studylib.data import hub
 from studylib.data.mini import mini_rows
-from studylib.data.schemas import with_choices
+from studylib.data.schemas import with_options
 from studylib.errors import StudyError
 from studylib.params.load import load_params
 from studylib.study.notebook import Study
@@ -48,7 +48,7 @@ def test_the_mini_world_comes_back_from_the_files_of_the_published_sets(study):
     assert len(read) == len(ours) == 10 and set(read["level"]) == {"L1", "L2"}
     for row, original in zip(read, ours, strict=True):
         stem = original["question"].removesuffix(with_choices("", original["choices"]))
-        assert row["question"].removeprefix("[picture] ") == with_choices(stem, original["choices"])
+        assert row["question"].removeprefix("[picture] ") == with_options(stem, original["choices"])
         assert (row["answer"], row["choices"]) == (original["answer"], original["choices"]), row["id"]
         assert len(row["images"]) == 1
     traces = hub.load_traces(study.params, "careful")[0]

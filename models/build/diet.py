@@ -36,8 +36,8 @@ from studylib.world.teachers import (
     short,
 )
 
-# Shares of the examples. Texts first, as a language model is there before it sees: to copy, to add, to compare, to find a
-# letter, and every act on a picture in words. Then acts on pictures: until a line is read and a total carried, whole
+# Shares of the examples. Texts first, as a language model is there before it sees: to copy, to add, to compare, to find
+# a letter, and every act on a picture in words. Then acts on pictures: until a line is read and a total carried, whole
 # questions teach little.
 TEXTS = {
     "repeat": 0.34, "letters": 0.20, "choose": 0.05, "chain": 0.25, "compare": 0.08, "act in words": 0.08,

@@ -30,7 +30,7 @@ def letter(index: int) -> str:
     return "ABCDEFGHIJKLMNOPQRSTUVWXYZ"[index]
 
 
-def with_choices(stem: str, choices: list[str]) -> str:
+def with_options(stem: str, choices: list[str]) -> str:
     """The question with its choices as lines; choices that are bare letters stand in the picture already."""
     if [choice.strip() for choice in choices] == [letter(i) for i in range(len(choices))]:
         return stem
@@ -61,7 +61,7 @@ def answer_fields(text: str, options: list[str], answer: Any) -> dict[str, Any]:
     stem, choices = (text, options) if options else split_choices(text)
     if choices:
         try:
-            return {"question": with_choices(stem, choices), **choice_answer(answer, choices)}
+            return {"question": with_options(stem, choices), **choice_answer(answer, choices)}
         except StudyError:  # what looks like labels in a text may be something else
             if options:
                 raise
@@ -168,7 +168,7 @@ def mathverse(row: Row) -> dict[str, Any]:
         "id": row["sample_index"],
         "problem": str(row["problem_index"]),
         "version": row["problem_version"].lower().replace(" ", "-"),
-        "question": with_choices(stem, options) or VISION_ONLY,
+        "question": with_options(stem, options) or VISION_ONLY,
         **(choice_answer(row["answer"], options) if multiple else free_form_answer(single_answer(row["answer"]))),
     }
 
@@ -189,7 +189,7 @@ def mathvista(row: Row) -> dict[str, Any]:
         fields["answer_type"] = row["answer_type"]
     return {
         "id": row["pid"],
-        "question": with_choices(stem, options),
+        "question": with_options(stem, options),
         "unit": unit,
         "precision": row["precision"],
         **fields,
@@ -203,7 +203,7 @@ def mmmu(row: Row) -> dict[str, Any]:
     options = [picture_names(str(option), max(pictures, 2)) for option in option_list(row["options"])]
     stem = picture_names(row["question"], pictures)
     if row["question_type"] == "multiple-choice":
-        return {"id": row["id"], "question": with_choices(stem, options), **choice_answer(row["answer"], options)}
+        return {"id": row["id"], "question": with_options(stem, options), **choice_answer(row["answer"], options)}
     forms = accepted_answers(row["answer"])
     fields = {"question": stem, **free_form_answer(*forms)} if len(forms) > 1 else answer_fields(stem, [], forms[0])
     return {"id": row["id"], **fields}
@@ -213,7 +213,7 @@ def mmmu(row: Row) -> dict[str, Any]:
 def mmstar(row: Row) -> dict[str, Any]:
     stem, options = split_choices(row["question"])
     fields = choice_answer(row["answer"], options)
-    return {"id": row["index"], "question": with_choices(picture_names(stem, 1), options), **fields}
+    return {"id": row["index"], "question": with_options(picture_names(stem, 1), options), **fields}
 
 
 @reader
