@@ -33,7 +33,7 @@ VOCABULARY = 720
 PROCESSES = 2
 BATCH = 24  # examples per process
 MICRO_BATCH = 24
-TEXTS, ACTS, TRUNK, TAIL = 2400, 3600, 7600, 2000  # steps: until texts, acts, the trunk end; of each tail
+TEXTS, ACTS, TRUNK, TAIL = 2000, 3200, 7000, 2000  # steps: until texts, acts, the trunk end; of each tail
 AT_BRANCH = 0.4  # share of the peak learning rate where the tails leave the trunk
 SAVE_EVERY = 200
 
@@ -169,7 +169,7 @@ def optimizers(model) -> list[torch.optim.Optimizer]:
     matrices = [p for name, p in trained if p.ndim == 2 and "embed" not in name]
     groups = [{"params": embeddings, "lr": 4e-4}, {"params": [p for _, p in trained if p.ndim == 1], "lr": 1.5e-3}]
     return [
-        torch.optim.Muon(matrices, lr=2e-3, weight_decay=0.01, adjust_lr_fn="match_rms_adamw"),
+        torch.optim.Muon(matrices, lr=1e-3, weight_decay=0.01, adjust_lr_fn="match_rms_adamw"),
         torch.optim.AdamW(groups, betas=(0.9, 0.98), weight_decay=0.0),
     ]
 

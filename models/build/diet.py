@@ -206,10 +206,13 @@ def _search(task: Task, rng: random.Random) -> tuple[str, str]:
 
 
 def _compare(task: Task, rng: random.Random) -> tuple[str, str]:
-    """Which of some numbers is most or least; the numbers as a first hop leaves them."""
+    """Which of some numbers is most or least, each held against the best so far; the numbers as a first hop has them."""
     hop = task.hop
-    numbers = ", ".join(f"{name} {sum(values)}" for name, values in hop["parts"].items())
-    return f"Which is {hop['want']}: {numbers}?", f"So it is {hop['pick']}."
+    numbers = {name: sum(values) for name, values in hop["parts"].items()}
+    sign, best = (">", 0) if hop["want"] == "most" else ("<", FAR)
+    steps = operations([(sign, value) for value in numbers.values()], best)[0]
+    question = f"Which is {hop['want']}: {', '.join(f'{name} {value}' for name, value in numbers.items())}?"
+    return question, " ".join([*steps, f"So it is {hop['pick']}."])
 
 
 def _phrases(rng: random.Random) -> str:
