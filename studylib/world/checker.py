@@ -25,7 +25,7 @@ class Step(NamedTuple):
 
 
 class _Reader:
-    """Follows a response statement by statement: the line read last, the running total and best, and the hop it is in."""
+    """Follows a response statement by statement: the line read last, the total and best so far, the hop it is in."""
 
     def __init__(self, program: dict):
         self.lines = dict(lines(program["scene"]))

@@ -80,30 +80,30 @@ def count_step(name: str, rows: list[int]) -> str:
 
 
 def first_hop(task: Task) -> list[str]:
-    """The first hop, worked out: every candidate counted, added up or read, each number held against the best so far."""
+    """The first hop, worked out: every candidate counted, added up or read, and held against the best so far."""
     hop = task.hop
     if hop is None:
         return []
     sign, best = (">", 0) if hop["want"] == "most" else ("<", FAR)
     steps = []
-    for name, part, values in hop_parts(task):
+    for part, values in _candidates(task):
         steps += part
         more, best = operations([(sign, v) for v in (values if hop["sort"] == "scan" else [sum(values)])], best)
         steps += more
     return [*steps, f"So it is {hop['pick']}."]
 
 
-def hop_parts(task: Task) -> list[tuple[str, list[str], list[int]]]:
-    """Every candidate of the first hop: its name, the steps that find its number, and the values that these hold."""
+def _candidates(task: Task) -> list[tuple[list[str], list[int]]]:
+    """For every candidate of the first hop the steps that find its number, and the values that these hold."""
     parts = task.hop["parts"]
     if task.hop["sort"] == "count":
-        return [(name, [count_step(name, rows)], rows) for name, rows in parts.items()]
+        return [([count_step(name, rows)], rows) for name, rows in parts.items()]
     if task.hop["sort"] == "scan":
-        return [(label, [reading(label, items)], parts.get(label, [])) for label, items in lines(task.scene)]
+        return [([reading(label, items)], parts.get(label, [])) for label, items in lines(task.scene)]
     shown = lines(task.scene) if set(parts) != {"left", "right"} else [(s, [str(v) for v in parts[s]]) for s in parts]
     return [
-        (name, line_steps(label, items, [("+", v) for v in values], 0)[0], values)
-        for (label, items), (name, values) in zip(shown, parts.items(), strict=False)
+        (line_steps(label, items, [("+", v) for v in values], 0)[0], values)
+        for (label, items), values in zip(shown, parts.values(), strict=False)
     ]
 
 
