@@ -67,16 +67,24 @@ def test_the_loss_equals_that_of_the_whole_model_on_the_same_batch(model, batche
         image_grid_thw=torch.tensor([[1, 8, 8]] * len(images)),
         mm_token_type_ids=(batch["ids"] == model.config.image_token_id).long(),
     ).loss
-    torch.testing.assert_close(forward_loss(model, batch, model.config.image_token_id), theirs, atol=3e-2, rtol=1e-2)
+    batch["weights"] = (batch["labels"] >= 0).float()
+    ours = forward_loss(model, batch, model.config.image_token_id) / batch["weights"].sum()
+    torch.testing.assert_close(ours, theirs, atol=3e-2, rtol=1e-2)
 
 
 def test_micro_batches_add_up_to_the_loss_of_the_whole_batch(model, batches):
     batch, image_token = batches(5, 10).at(0), model.config.image_token_id
-    whole, count = forward_loss(model, batch, image_token), (batch["labels"] >= 0).sum()
+    whole = forward_loss(model, batch, image_token)
     parts = list(micro_batches(batch, 4, image_token))
     assert [len(part["ids"]) for part in parts] == [4, 4, 2]
-    together = sum(forward_loss(model, p, image_token) * (p["labels"] >= 0).sum() / count for p in parts)
+    together = sum(forward_loss(model, part, image_token) for part in parts)
     torch.testing.assert_close(together, whole, atol=3e-2, rtol=1e-2)
+
+
+def test_a_token_weighs_by_the_square_root_of_the_length_of_its_response(batches):
+    batch = batches(5, 10).at(0)
+    lengths = (batch["labels"] >= 0).sum(1)
+    torch.testing.assert_close(batch["weights"].sum(1), lengths.float() ** 0.5)
 
 
 def test_batches_are_the_same_wherever_one_begins(batches):

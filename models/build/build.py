@@ -33,7 +33,7 @@ VOCABULARY = 720
 PROCESSES = 2
 BATCH = 24  # examples per process
 MICRO_BATCH = 24
-TEXTS, ACTS, TRUNK, TAIL = 2400, 3600, 7600, 2000  # steps: until texts, acts, the trunk end; of each tail
+ACTS, TRUNK, TAIL = 3000, 7000, 2000  # steps: of acts alone, of all the trunk, of each tail
 AT_BRANCH = 0.4  # share of the peak learning rate where the tails leave the trunk
 SAVE_EVERY = 200
 
@@ -83,7 +83,7 @@ class Batches:
         number = step // self.POOL
         if self.pool[0] != number:
             pictures = diet.Pictures(random.Random(f"{self.seed} {self.rank} {number}"))
-            shares = diet.TEXTS if step < TEXTS else diet.ACTS if step < ACTS else diet.WHOLE
+            shares = diet.ACTS if step < ACTS else diet.WHOLE
             many = [self.one(pictures, shares) for _ in range(self.batch * self.POOL)]
             many.sort(key=lambda example: len(example[1]) + len(example[2]))
             batches = [many[i : i + self.batch] for i in range(0, len(many), self.batch)]
@@ -106,7 +106,7 @@ class Batches:
         for i, (image, prompt, response) in enumerate(examples):
             ids[i, : len(prompt) + len(response)] = torch.tensor(prompt + response)
             labels[i, len(prompt) : len(prompt) + len(response)] = torch.tensor(response)
-            weights[i, len(prompt) : len(prompt) + len(response)] = 1 / len(response)
+            weights[i, len(prompt) : len(prompt) + len(response)] = len(response) ** -0.5
             if image:
                 cell = torch.arange(PICTURE)
                 positions[:, i, start : start + PICTURE] = start + torch.stack([cell * 0, cell // 4, cell % 4])
@@ -116,10 +116,7 @@ class Batches:
 
 
 def forward_loss(model, batch: dict, image_token: int) -> torch.Tensor:
-    """Sum over responses of their tokens' mean NLL; pictures enter as features of the frozen tower.
-
-    Per response, since the short acts, where one token counts, drown among the tokens of whole passes otherwise.
-    """
+    """Weighted sum of the NLL of the responses' tokens; pictures enter as features of the frozen tower."""
     embeds = model.get_input_embeddings()(batch["ids"])
     if batch["features"]:
         features = torch.cat(batch["features"]).to(embeds.dtype)
@@ -145,14 +142,16 @@ def micro_batches(batch: dict, size: int, image_token: int) -> Iterator[dict]:
 
 
 def accumulate(model, batch: dict, image_token: int) -> float:
-    """Gradients of a batch's mean loss per response, micro-batch by micro-batch; returns the loss.
+    """Gradients of a batch's mean NLL, micro-batch by micro-batch; returns the loss.
+
+    A token weighs 1/sqrt(length of its response): short acts, where one token counts, drown in whole passes otherwise.
 
     Micro-batches that fit the cache and plain attention are 1.7 times as fast here as whole batches and torch's
     fused attention, whose backward pass is slow on a CPU.
     """
     total = 0.0
     for part in micro_batches(batch, MICRO_BATCH, image_token):
-        loss = forward_loss(model, part, image_token) / len(batch["ids"])
+        loss = forward_loss(model, part, image_token) / batch["weights"].sum()
         loss.backward()
         total += loss.item()
     return total
@@ -169,7 +168,7 @@ def optimizers(model) -> list[torch.optim.Optimizer]:
     matrices = [p for name, p in trained if p.ndim == 2 and "embed" not in name]
     groups = [{"params": embeddings, "lr": 4e-4}, {"params": [p for _, p in trained if p.ndim == 1], "lr": 1.5e-3}]
     return [
-        torch.optim.Muon(matrices, lr=2e-3, weight_decay=0.01, adjust_lr_fn="match_rms_adamw"),
+        torch.optim.Muon(matrices, lr=1.5e-3, weight_decay=0.01, adjust_lr_fn="match_rms_adamw"),
         torch.optim.AdamW(groups, betas=(0.9, 0.98), weight_decay=0.0),
     ]
 

@@ -25,7 +25,7 @@ class Step(NamedTuple):
 
 
 class _Reader:
-    """Follows a response statement by statement: the line read last, the running total, and the hop it is in."""
+    """Follows a response statement by statement: the line read last, the total and best so far, the hop it is in."""
 
     def __init__(self, program: dict):
         self.lines = dict(lines(program["scene"]))
@@ -33,22 +33,31 @@ class _Reader:
         self.start, self.value = program["start"], program["value"]
         self.hop = program.get("hop")
         self.working = False  # on the first hop, which ends with "So it is ..."
-        self.label, self.total = "", self.start
+        self.label, self.total, self.best = "", self.start, 0  # `best`: so far, of what a hop or a pass compares
 
     def _hop_ops(self, label: str) -> list[tuple[str, int]]:
         hop = self.hop
         if hop["sort"] == "scan":
-            return [(">" if hop["want"] == "most" else "<", value) for value in hop["parts"].get(label, [])]
+            return [(self._sign(), value) for value in hop["parts"].get(label, [])]
         if label in hop["parts"]:
             return [("+", value) for value in hop["parts"][label]]
         place = list(self.lines).index(label)
         rows = list(hop["parts"].values())
         return [("+", value) for value in rows[place]] if place < len(rows) else []
 
+    def _sign(self) -> str:
+        return ">" if self.hop["want"] == "most" else "<"
+
     def begin(self, long: bool) -> None:
-        self.working = bool(long and self.hop and self.hop["sort"] != "count")
-        if self.working and self.hop["sort"] == "scan":
-            self.total = 0 if self.hop["want"] == "most" else FAR
+        self.working = bool(long and self.hop)
+        if self.working:
+            self.best = 0 if self._sign() == ">" else FAR
+
+    def _compared(self) -> list[tuple[str, int]]:
+        """What may be held against the best so far: in a hop what the last candidate came to, else the line's own."""
+        if self.working and self.hop["sort"] != "scan":
+            return [(self._sign(), self.total)]
+        return [(sign, value) for sign, value in self.expected() if sign in "<>"]
 
     def expected(self) -> list[tuple[str, int]]:
         if self.label not in self.lines and not (self.hop and self.label in self.hop["parts"]):
@@ -68,13 +77,14 @@ class _Reader:
 
     def concluded(self) -> None:
         """A pass has ended: the next one begins from the start again."""
-        self.total = self.start
+        self.total, self.best = self.start, 0
 
     def statement(self, m: re.Match) -> bool:
         if m["name"]:
             rows = [int(count) for count in m["counts"].split()]
             parts = self.hop["parts"] if self.hop and self.hop["sort"] == "count" else {}
-            return parts.get(m["name"]) == rows and sum(rows) == int(m["sum"])
+            self.total = int(m["sum"])
+            return parts.get(m["name"]) == rows and sum(rows) == self.total
         if m["label"]:
             return self.reading(m["label"], m["items"])
         if m["op"]:
@@ -86,13 +96,13 @@ class _Reader:
         if m["cmp"]:
             x, y = int(m["x"]), int(m["y"])
             true = m["cmp"] == (">" if x > y else "<" if x < y else "=")
-            signs = {sign for sign, value in self.expected() if value == x and sign in "<>"}
-            right = true and y == self.total and bool(signs)
+            signs = {sign for sign, value in self._compared() if value == x}
+            right = true and y == self.best and bool(signs)
             if signs:
-                self.total = (min if "<" in signs else max)(x, y)
+                self.best = (min if "<" in signs else max)(x, y)
             return right
         pick = m["pick"]
-        self.working, self.total = False, self.start
+        self.working, self.total, self.best = False, self.start, 0
         return pick == (self.hop["pick"] if self.hop else self.value) or pick == self.value
 
 

@@ -80,27 +80,31 @@ def count_step(name: str, rows: list[int]) -> str:
 
 
 def first_hop(task: Task) -> list[str]:
-    """The first hop, worked out: every candidate counted, added up or compared."""
+    """The first hop, worked out: every candidate counted, added up or read, and held against the best so far."""
     hop = task.hop
     if hop is None:
         return []
-    if hop["sort"] == "count":
-        steps = [count_step(name, rows) for name, rows in hop["parts"].items()]
-    elif hop["sort"] == "total" and set(hop["parts"]) == {"left", "right"}:
-        steps = []
-        for side, values in hop["parts"].items():
-            steps += line_steps(side, [str(v) for v in values], [("+", v) for v in values], 0)[0]
-    elif hop["sort"] == "total":
-        steps = []
-        for (label, items), values in zip(lines(task.scene), hop["parts"].values(), strict=False):
-            steps += line_steps(label, items, [("+", v) for v in values], 0)[0]
-    else:
-        steps, best = [], 0 if hop["want"] == "most" else FAR
-        sign = ">" if hop["want"] == "most" else "<"
-        for label, items in lines(task.scene):
-            more, best = line_steps(label, items, [(sign, v) for v in hop["parts"].get(label, [])], best)
-            steps += more
+    sign, best = (">", 0) if hop["want"] == "most" else ("<", FAR)
+    steps = []
+    for part, values in _candidates(task):
+        steps += part
+        more, best = operations([(sign, v) for v in (values if hop["sort"] == "scan" else [sum(values)])], best)
+        steps += more
     return [*steps, f"So it is {hop['pick']}."]
+
+
+def _candidates(task: Task) -> list[tuple[list[str], list[int]]]:
+    """For every candidate of the first hop the steps that find its number, and the values that these hold."""
+    parts = task.hop["parts"]
+    if task.hop["sort"] == "count":
+        return [([count_step(name, rows)], rows) for name, rows in parts.items()]
+    if task.hop["sort"] == "scan":
+        return [([reading(label, items)], parts.get(label, [])) for label, items in lines(task.scene)]
+    shown = lines(task.scene) if set(parts) != {"left", "right"} else [(s, [str(v) for v in parts[s]]) for s in parts]
+    return [
+        (line_steps(label, items, [("+", v) for v in values], 0)[0], values)
+        for (label, items), values in zip(shown, parts.values(), strict=False)
+    ]
 
 
 def conclusion(task: Task) -> str:
