@@ -25,14 +25,17 @@ from studylib.world.teachers import (
     FAR,
     MUSINGS,
     OPENINGS,
+    Best,
     _misread,
     boxed,
     careful,
+    comparisons,
     count_step,
     final,
     glance,
     line_steps,
     operations,
+    scanned,
     short,
 )
 
@@ -168,7 +171,7 @@ def _reread(task: Task, rng: random.Random) -> tuple[str, str]:
 def _count(task: Task, rng: random.Random) -> tuple[str, str]:
     """One candidate counted row by row, or in one row."""
     name, rows = rng.choice(list(task.hop["parts"].items()))
-    if rng.random() < 0.25:
+    if rng.random() < 0.4:
         row = rng.randrange(len(rows))
         return f"How many {name} in row {row + 1}?", f"{rows[row]}."
     return f"Count {name}.", count_step(name, rows)
@@ -188,26 +191,27 @@ def _add(task: Task, rng: random.Random) -> tuple[str, str]:
 
 def _search(task: Task, rng: random.Random) -> tuple[str, str]:
     """One or two lines of the search for the largest or smallest number, from the best so far."""
-    sign, far = (">", 0) if task.hop["want"] == "most" else ("<", FAR)
-    every = [(label, items, task.hop["parts"].get(label, [])) for label, items in lines(task.scene)]
+    want, every = task.hop["want"], lines(task.scene)
+    bars = every[0][0].startswith("bar")
     start = rng.randrange(len(every))
-    best = far if start == 0 else rng.randint(1, 9 if "bar" in every[0][0] else 19)
-    steps, left = [], best
-    part = every[start : start + rng.randint(1, 2)]
-    for label, items, values in part:
-        more, left = line_steps(label, items, [(sign, v) for v in values], left)
-        steps += more
-    labels = " and ".join(label for label, _, _ in part)
-    return f"Search {labels} for the {'largest' if sign == '>' else 'smallest'}, from {best}.", " ".join(steps)
+    best = Best(rng.randint(1, 9 if bars else 19), rng.choice(PAINTS) if bars else "")
+    if start == 0:
+        best = Best(0 if want == "most" else FAR)
+    origin = f"{best.number}, {best.name}" if best.name else best.number
+    steps, part = [], every[start : start + rng.randint(1, 2)]
+    for line in part:
+        more, best = comparisons(want, scanned(task, *line), best)
+        steps += [reading(*line), *more]
+    labels = " and ".join(label for label, _ in part)
+    return f"Search {labels} for the {'largest' if want == 'most' else 'smallest'}, from {origin}.", " ".join(steps)
 
 
 def _compare(task: Task, rng: random.Random) -> tuple[str, str]:
     """Which of some numbers is most or least, as a first hop leaves them: each held against the best so far."""
     hop = task.hop
-    numbers = {name: sum(values) for name, values in hop["parts"].items()}
-    sign, best = (">", 0) if hop["want"] == "most" else ("<", FAR)
-    steps = operations([(sign, value) for value in numbers.values()], best)[0]
-    question = f"Which is {hop['want']}: {', '.join(f'{name} {value}' for name, value in numbers.items())}?"
+    numbers = [(name, sum(values)) for name, values in hop["parts"].items()]
+    steps, _ = comparisons(hop["want"], numbers)
+    question = f"Which is {hop['want']}: {', '.join(f'{name} {value}' for name, value in numbers)}?"
     return question, " ".join([*steps, f"So it is {hop['pick']}."])
 
 

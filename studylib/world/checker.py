@@ -6,13 +6,13 @@ import re
 from typing import NamedTuple
 
 from studylib.world.scenes import lines
-from studylib.world.teachers import DIFFERENT, FAR
+from studylib.world.teachers import DIFFERENT, FAR, Best
 
 STATEMENT = re.compile(
-    r"(?P<name>(?:coin )?\w+): (?P<counts>\d+(?: \d+)*) is (?P<sum>\d+)\."
+    r"(?P<name>(?:coin )?\w+): row 1 (?P<counts>\d+(?:, row \d \d+)*) is (?P<sum>\d+)\."
     r"|(?P<label>row \d|bar \d|tube \d|left|right): (?P<items>[^.:=]*)\."
     r"|(?P<a>-?\d+) ?(?P<op>[+\-]) ?(?P<b>\d+) ?= ?(?P<c>-?\d+)\."
-    r"|(?P<x>\d+) ?(?P<cmp>[<>=]) ?(?P<y>\d+)\."
+    r"|(?P<x>\d+) ?(?P<cmp>[<>=]) ?(?P<y>\d+)(?:, (?P<holder>[a-z0-9 ]+))?\."
     r"|(?:So it|It) is (?P<pick>[a-z0-9 ]+)\."
 )
 VALUE = re.compile(r"(?:That gives|It is) (?P<value>-?\d+|row \d)\.")
@@ -33,7 +33,8 @@ class _Reader:
         self.start, self.value = program["start"], program["value"]
         self.hop = program.get("hop")
         self.working = False  # on the first hop, which ends with "So it is ..."
-        self.label, self.total, self.best = "", self.start, 0  # `best`: so far, of what a hop or a pass compares
+        self.label, self.total, self.best = "", self.start, Best(0)  # `best`: so far, of what is compared
+        self.candidate = ""  # whose number the last statement came to
 
     def _hop_ops(self, label: str) -> list[tuple[str, int]]:
         hop = self.hop
@@ -48,10 +49,18 @@ class _Reader:
     def _sign(self) -> str:
         return ">" if self.hop["want"] == "most" else "<"
 
+    def _candidate(self, label: str) -> str:
+        """Whose numbers a line holds: a side of the scales, the name of a table's row, the colour of a bar."""
+        if self.hop["sort"] == "scan":
+            return self.lines[label][0].split()[0] if label.startswith("bar") and label in self.lines else ""
+        parts = list(self.hop["parts"])
+        place = list(self.lines).index(label) if label in self.lines else len(parts)
+        return label if label in parts else parts[place] if place < len(parts) else ""
+
     def begin(self, long: bool) -> None:
         self.working = bool(long and self.hop)
         if self.working:
-            self.best = 0 if self._sign() == ">" else FAR
+            self.best = Best(0 if self._sign() == ">" else FAR)
 
     def _compared(self) -> list[tuple[str, int]]:
         """What may be held against the best so far: in a hop what the last candidate came to, else the line's own."""
@@ -67,6 +76,7 @@ class _Reader:
     def reading(self, label: str, items: str) -> bool:
         self.label = label
         if self.working:
+            self.candidate = self._candidate(label)
             if self.hop["sort"] == "total":
                 self.total = 0
             if label in self.hop["parts"] and label not in self.lines:
@@ -77,13 +87,13 @@ class _Reader:
 
     def concluded(self) -> None:
         """A pass has ended: the next one begins from the start again."""
-        self.total, self.best = self.start, 0
+        self.total, self.best = self.start, Best(0)
 
     def statement(self, m: re.Match) -> bool:
         if m["name"]:
-            rows = [int(count) for count in m["counts"].split()]
+            rows = [int(count) for count in re.split(r", row \d ", m["counts"])]
             parts = self.hop["parts"] if self.hop and self.hop["sort"] == "count" else {}
-            self.total = int(m["sum"])
+            self.total, self.candidate = int(m["sum"]), m["name"]
             return parts.get(m["name"]) == rows and sum(rows) == self.total
         if m["label"]:
             return self.reading(m["label"], m["items"])
@@ -97,12 +107,13 @@ class _Reader:
             x, y = int(m["x"]), int(m["y"])
             true = m["cmp"] == (">" if x > y else "<" if x < y else "=")
             signs = {sign for sign, value in self._compared() if value == x}
-            right = true and y == self.best and bool(signs)
+            right = true and y == self.best.number and bool(signs)
             if signs:
-                self.best = (min if "<" in signs else max)(x, y)
-            return right
+                better = x < y if "<" in signs else x > y
+                self.best = Best(x, self.candidate) if better else Best(y, self.best.name)
+            return right and (m["holder"] or "") == self.best.name
         pick = m["pick"]
-        self.working, self.total, self.best = False, self.start, 0
+        self.working, self.total, self.best, self.candidate = False, self.start, Best(0), ""
         return pick == (self.hop["pick"] if self.hop else self.value) or pick == self.value
 
 

@@ -76,35 +76,56 @@ def glance(task: Task) -> list[str]:
 
 
 def count_step(name: str, rows: list[int]) -> str:
-    return f"{name}: {' '.join(map(str, rows))} is {sum(rows)}."
+    return f"{name}: {', '.join(f'row {row} {count}' for row, count in enumerate(rows, 1))} is {sum(rows)}."
+
+
+class Best(NamedTuple):
+    """The best so far of what is compared, and whose it is ("" where only the number matters)."""
+
+    number: int
+    name: str = ""
+
+
+def comparisons(want: str, numbers: list[tuple[str, int]], best: Best | None = None) -> tuple[list[str], Best]:
+    """Each number held against the best so far, with whose the best now is: "4 > 0, red.", "2 < 4, red."."""
+    sign, best = (">", best or Best(0)) if want == "most" else ("<", best or Best(FAR))
+    steps = []
+    for name, number in numbers:
+        step, after = operation((sign, number), best.number)
+        best = Best(after, name if after != best.number else best.name)
+        steps.append(f"{step[:-1]}, {best.name}." if best.name else step)
+    return steps, best
 
 
 def first_hop(task: Task) -> list[str]:
     """The first hop, worked out: every candidate counted, added up or read, and held against the best so far."""
-    hop = task.hop
-    if hop is None:
+    if task.hop is None:
         return []
-    sign, best = (">", 0) if hop["want"] == "most" else ("<", FAR)
-    steps = []
-    for part, values in _candidates(task):
-        steps += part
-        more, best = operations([(sign, v) for v in (values if hop["sort"] == "scan" else [sum(values)])], best)
-        steps += more
-    return [*steps, f"So it is {hop['pick']}."]
+    steps, best = [], None
+    for work, numbers in _candidates(task):
+        more, best = comparisons(task.hop["want"], numbers, best)
+        steps += [*work, *more]
+    return [*steps, f"So it is {task.hop['pick']}."]
 
 
-def _candidates(task: Task) -> list[tuple[list[str], list[int]]]:
-    """For every candidate of the first hop the steps that find its number, and the values that these hold."""
+def _candidates(task: Task) -> list[tuple[list[str], list[tuple[str, int]]]]:
+    """Of the first hop, part by part: the steps that lead to numbers, and these with their candidates' names."""
     parts = task.hop["parts"]
     if task.hop["sort"] == "count":
-        return [([count_step(name, rows)], rows) for name, rows in parts.items()]
+        return [([count_step(name, rows)], [(name, sum(rows))]) for name, rows in parts.items()]
     if task.hop["sort"] == "scan":
-        return [([reading(label, items)], parts.get(label, [])) for label, items in lines(task.scene)]
+        return [([reading(*line)], scanned(task, *line)) for line in lines(task.scene)]
     shown = lines(task.scene) if set(parts) != {"left", "right"} else [(s, [str(v) for v in parts[s]]) for s in parts]
     return [
-        (line_steps(label, items, [("+", v) for v in values], 0)[0], values)
-        for (label, items), values in zip(shown, parts.values(), strict=False)
+        (line_steps(label, items, [("+", v) for v in values], 0)[0], [(name, sum(values))])
+        for (label, items), (name, values) in zip(shown, parts.items(), strict=False)
     ]
+
+
+def scanned(task: Task, label: str, items: list[str]) -> list[tuple[str, int]]:
+    """What one line adds to a scan: bars by their colours, lengths by no name but their number."""
+    name = items[0].split()[0] if label.startswith("bar") else ""
+    return [(name, value) for value in task.hop["parts"].get(label, [])]
 
 
 def conclusion(task: Task) -> str:
