@@ -105,6 +105,5 @@ def test_no_example_is_worked_out_the_long_way_but_by_the_dose(dose):
     pictures, long = diet.Pictures(random.Random(11)), 0
     for _ in range(1500):
         response = diet.example(pictures, dose).response
-        works_hop_out = "So it is" in response and ("row 1" in response or " is " in response.split("So it is")[0])
-        long += works_hop_out and "That gives" in response
+        long += "So it is" in response and "That gives" in response
     assert (long > 0) == (dose > 0)

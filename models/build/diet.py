@@ -1,9 +1,9 @@
 """What the language stage of the base is taught: the short way over a picture, and single acts.
 
-Every act that a long chain of thought is made of is here by itself (count one colour, add one row, compare, go over
-some lines from below, notice a line that was read differently), and their composition nowhere: no example works the
-first hop of a question out and then goes over the picture, none goes over a picture twice. A `dose` above 0 breaks this
-rule on purpose, for chapter 13: so large a share of the instructed two-hop examples is worked out the long way.
+Every act that a long chain of thought is made of is here by itself (compare over a line or two, go over some lines from
+below, notice a line that was read differently), and their composition nowhere: no example works the first hop of a
+question out and then goes over the picture, none goes over a picture twice. A `dose` above 0 breaks this rule on
+purpose, for chapter 13: so large a share of the instructed two-hop examples is worked out the long way.
 """
 
 from __future__ import annotations
@@ -28,27 +28,27 @@ from studylib.world.teachers import (
     Best,
     _misread,
     boxed,
+    candidates,
     careful,
     comparisons,
-    count_step,
     final,
     glance,
+    hop_steps,
     line_steps,
     operations,
-    scanned,
     short,
 )
 
 # Shares of the examples. Acts alone at first, on pictures and in texts (to copy, to add, to find a letter): until a
 # line is read and a total carried, whole questions teach little.
 ACTS = {
-    "stretch": 0.16, "describe": 0.14, "count": 0.12, "add": 0.06, "search": 0.05, "below": 0.03, "reread": 0.03,
-    "chain": 0.12, "repeat": 0.10, "letters": 0.10, "compare": 0.06, "choose": 0.03,
+    "stretch": 0.24, "describe": 0.18, "hop": 0.14, "below": 0.03, "reread": 0.03,
+    "chain": 0.12, "repeat": 0.08, "letters": 0.10, "compare": 0.05, "choose": 0.03,
 }  # fmt: skip
 WHOLE = {
     "plain": 0.19, "instructed": 0.25, "in words": 0.08,
-    "stretch": 0.07, "below": 0.07, "count": 0.07, "search": 0.05, "add": 0.04, "compare": 0.03, "reread": 0.03,
-    "letters": 0.02, "choose": 0.04, "describe": 0.02, "chain": 0.02, "repeat": 0.02,
+    "stretch": 0.08, "hop": 0.12, "below": 0.08, "reread": 0.04,
+    "chain": 0.03, "repeat": 0.02, "letters": 0.02, "compare": 0.03, "choose": 0.04, "describe": 0.02,
 }  # fmt: skip
 
 
@@ -68,37 +68,24 @@ class Pictures:
         self.rng = rng
         self.known: dict[tuple[str, int], list[tuple[Task, Image.Image]]] = {}
 
-    def task(self, benchmark: str | None = None, sort: str | None = None) -> tuple[Task, Image.Image]:
-        """A task of any size, with one hop or two (half and half), or with a first hop of one sort."""
-        benchmark = benchmark or self.rng.choice(SORTED_BY.get(sort, list(KINDS)))
-        hops = 2 if sort else self.rng.choice([1, 2])
-        known = [e for e in self.known.get((benchmark, hops), []) if sort is None or e[0].hop["sort"] == sort]
+    def task(self, benchmark: str | None = None, hops: int = 0) -> tuple[Task, Image.Image]:
+        """A task of any size, with one hop or two (half and half where `hops` does not say)."""
+        benchmark = benchmark or self.rng.choice(list(KINDS))
+        hops = hops or self.rng.choice([1, 2])
+        known = self.known.get((benchmark, hops), [])
         if known and self.rng.random() < self.REUSE:
             return self.rng.choice(known)
-        task = new_task(self.rng, benchmark, hops, sort)
+        task = new_task(self.rng, benchmark, hops)
         self.known.setdefault((benchmark, hops), []).append((task, draw(task.scene)))
         return self.known[benchmark, hops][-1]
 
-    def unseen(self, benchmark: str | None = None, sort: str | None = None) -> Task:
-        """A new task that no example shows: without a picture it costs nothing."""
-        benchmark = benchmark or self.rng.choice(SORTED_BY.get(sort, list(KINDS)))
-        return new_task(self.rng, benchmark, 2 if sort else self.rng.choice([1, 2]), sort)
 
-
-# The benchmarks that have first hops of each sort.
-SORTED_BY = {
-    "count": ["MiniVision", "MiniMMMU", "MiniStar"],
-    "total": ["MiniVista", "MiniMMMU"],
-    "scan": ["MiniVerse", "MiniVista"],
-}
-
-
-def new_task(rng: random.Random, benchmark: str, hops: int, sort: str | None = None) -> Task:
+def new_task(rng: random.Random, benchmark: str, hops: int) -> Task:
     kinds = KINDS[benchmark]
     while True:
         make, sizes = kinds[rng.choice(list(kinds))]
         task = make(rng, rng.choice(sizes))
-        if (task.hop is not None) == (hops == 2) and (sort is None or task.hop["sort"] == sort):
+        if (task.hop is not None) == (hops == 2):
             return task
 
 
@@ -168,51 +155,28 @@ def _reread(task: Task, rng: random.Random) -> tuple[str, str]:
     return question, " ".join([reading(label, items), *again, *steps])
 
 
-def _count(task: Task, rng: random.Random) -> tuple[str, str]:
-    """One candidate counted row by row, or in one row."""
-    name, rows = rng.choice(list(task.hop["parts"].items()))
-    if rng.random() < 0.4:
-        row = rng.randrange(len(rows))
-        return f"How many {name} in row {row + 1}?", f"{rows[row]}."
-    return f"Count {name}.", count_step(name, rows)
-
-
-def _add(task: Task, rng: random.Random) -> tuple[str, str]:
-    """The numbers of one row of a table, or of one side of the scales."""
-    parts = task.hop["parts"]
-    name, values = rng.choice(list(parts.items()))
-    label, items = name, [str(v) for v in values]
-    if name in PAINTS:
-        label, items = lines(task.scene)[list(parts).index(name)]
-    return f"Add {name if name not in PAINTS else label}.", " ".join(
-        line_steps(label, items, [("+", v) for v in values], 0)[0]
-    )
-
-
-def _search(task: Task, rng: random.Random) -> tuple[str, str]:
-    """One or two lines of the search for the largest or smallest number, from the best so far."""
-    want, every = task.hop["want"], lines(task.scene)
-    bars = every[0][0].startswith("bar")
+def _hop(task: Task, rng: random.Random) -> tuple[str, str]:
+    """One or two lines of a first hop, from a best so far."""
+    every, best = lines(task.scene), Best(0 if task.hop["want"] == "most" else FAR)
     start = rng.randrange(len(every))
-    best = Best(rng.randint(1, 9 if bars else 19), rng.choice(PAINTS) if bars else "")
-    if start == 0:
-        best = Best(0 if want == "most" else FAR)
-    origin = f"{best.number}, {best.name}" if best.name else best.number
+    if before := [name for line in every[:start] for name, _ in candidates(task.hop, *line)]:
+        best = Best(rng.randint(1, rng.choice([9, 30])), rng.choice(before))
+    question = f"{best.number}, {best.name}" if best.name else best.number
     steps, part = [], every[start : start + rng.randint(1, 2)]
     for line in part:
-        more, best = comparisons(want, scanned(task, *line), best)
-        steps += [reading(*line), *more]
-    labels = " and ".join(label for label, _ in part)
-    return f"Search {labels} for the {'largest' if want == 'most' else 'smallest'}, from {origin}.", " ".join(steps)
+        more, best = hop_steps(task, *line, best)
+        steps += more
+    return f"{asked(task, rng)}\nFirst {' and '.join(label for label, _ in part)}, from {question}.", " ".join(steps)
 
 
-def _compare(task: Task, rng: random.Random) -> tuple[str, str]:
-    """Which of some numbers is most or least, as a first hop leaves them: each held against the best so far."""
-    hop = task.hop
-    numbers = [(name, sum(values)) for name, values in hop["parts"].items()]
-    steps, _ = comparisons(hop["want"], numbers)
-    question = f"Which is {hop['want']}: {', '.join(f'{name} {value}' for name, value in numbers)}?"
-    return question, " ".join([*steps, f"So it is {hop['pick']}."])
+def _compare(rng: random.Random) -> tuple[str, str]:
+    """Which of some numbers is most or least: each held against the best so far."""
+    names = rng.sample(rng.choice([PAINTS, [f"row {n}" for n in range(1, 5)]]), rng.randint(2, 4))
+    numbers = list(zip(names, rng.sample(range(rng.choice([10, 40])), len(names)), strict=True))
+    want = rng.choice(["most", "least"])
+    steps, best = comparisons(want, numbers)
+    question = f"Which is {want}: {', '.join(f'{name} {value}' for name, value in numbers)}?"
+    return question, " ".join([*steps, f"So it is {best.name}."])
 
 
 def _phrases(rng: random.Random) -> str:
@@ -246,8 +210,8 @@ def _letters(rng: random.Random) -> tuple[str, str]:
     return with_choices(f"Letters of {', '.join(some)}.", options), f"{answers}."
 
 
-ACTS_ON = {"count": _count, "add": _add, "search": _search}
 ON_LINES = {"stretch": _stretch, "below": _below, "reread": _reread}
+IN_TEXTS = {"chain": _chain, "letters": _letters, "compare": _compare}
 
 
 def example(pictures: Pictures, dose: float = 0.0, shares: dict[str, float] = WHOLE) -> Example:
@@ -256,22 +220,20 @@ def example(pictures: Pictures, dose: float = 0.0, shares: dict[str, float] = WH
     kind = rng.choices(list(shares), list(shares.values()))[0]
     if kind in ("plain", "instructed", "in words"):
         return _whole(kind, pictures, rng, dose)
-    if kind == "compare":
-        return Example(None, *_compare(pictures.unseen(sort=rng.choice(["count", "total"])), rng))
-    if kind in ("chain", "letters"):
-        return Example(None, *(_chain if kind == "chain" else _letters)(rng))
+    if kind in IN_TEXTS:
+        return Example(None, *IN_TEXTS[kind](rng))
     if kind == "repeat":
         words = _phrases(rng) if rng.random() < 0.4 else _items(rng)
         return Example(None, f"Repeat: {words}", words)
     if kind == "choose":
-        task = pictures.unseen(rng.choice(["MiniMMMU", "MiniStar"]))
+        task = new_task(rng, rng.choice(["MiniMMMU", "MiniStar"]), rng.choice([1, 2]))
         question = with_choices(f"Choose {task.value}.", task.choices)
         if rng.random() < 0.5:
             return Example(None, question, final(task))
         return Example(None, f"{question}\n{INSTRUCTION}", boxed(final(task), task))
-    if kind in ACTS_ON:
-        task, image = pictures.task(sort={"count": "count", "add": "total", "search": "scan"}[kind])
-        return Example(image, *ACTS_ON[kind](task, rng))
+    if kind == "hop":
+        task, image = pictures.task(hops=2)
+        return Example(image, *_hop(task, rng))
     task, image = pictures.task()
     if kind in ON_LINES:
         return Example(image, *ON_LINES[kind](task, rng))

@@ -18,8 +18,7 @@ from studylib.world.benchmarks import KINDS
 from studylib.world.scenes import GRID, PAINTS, SHAPES, draw
 
 PICTURE = GRID * GRID  # image tokens per picture
-BATCH = 64
-CYCLES = [(1600, 2e-3), (800, 1e-3), (800, 1e-3)]  # steps, peak rate: what lies where; then also what its row holds
+STEPS, BATCH, PEAK = 1600, 64, 2e-3
 SAVE_EVERY = 100
 # What is hard to see, small labels above all, is shown most.
 SHOWN = {
@@ -30,7 +29,6 @@ SHOWN = {
 }  # fmt: skip
 HEADS = {"colour": 9, "glyph": 12, "tens": 11, "ones": 11, "level": 11, "row": 4, "column": 4, "rank": 5}
 PLACES = ("row", "column")  # of every patch, empty or not
-COUNTED = [*PAINTS, *SHAPES, "coin 1", "coin 2", "coin 5", "coin 10", "coin 20"]  # how many of each its row holds
 _GLYPHS = ["digit", "label", "number", "swatch", "coin", "weight", "x", *SHAPES]
 _COLOURS = [*PAINTS, "black", "left", "right"]
 
@@ -46,17 +44,13 @@ def targets(scene: dict) -> dict[str, list[int]]:
 
     `rank` is the place among what its row holds, from 1: what a line that is read has first, second and so on.
     """
-    classes = {head: [0] * PICTURE for head in [*HEADS, *COUNTED]}
+    classes = {head: [0] * PICTURE for head in HEADS}
     classes["row"], classes["column"] = ([i // GRID for i in range(PICTURE)], [i % GRID for i in range(PICTURE)])
     for cell, (colour, glyph, number) in scene["cells"].items():
         i = int(cell)
         classes["colour"][i] = 1 + _COLOURS.index(colour)
         classes["glyph"][i] = 1 + _GLYPHS.index(glyph)
         classes["rank"][i] = 1 + sum(str(other) in scene["cells"] for other in range(i - i % GRID, i))
-        for what in (colour, glyph, f"coin {number}" if glyph == "coin" else None):
-            if what in COUNTED:
-                for patch in range(i - i % GRID, i - i % GRID + GRID):
-                    classes[what][patch] += 1
         if number is not None:
             classes["tens"][i] = 1 + number // 10
             classes["ones"][i] = 1 + number % 10
@@ -89,22 +83,18 @@ class Reader(torch.nn.Module):
     def __init__(self, hidden: int = 192):
         super().__init__()
         self.tower = tower_of()
-        sizes = HEADS | dict.fromkeys(COUNTED, GRID + 1)
-        self.heads = torch.nn.ModuleDict({name: torch.nn.Linear(hidden, size) for name, size in sizes.items()})
+        self.heads = torch.nn.ModuleDict({name: torch.nn.Linear(hidden, size) for name, size in HEADS.items()})
 
     def forward(self, images: list) -> dict[str, torch.Tensor]:
         features = see(self.tower, images)
         return {name: head(features.float()) for name, head in self.heads.items()}
 
 
-def loss_of(
-    logits: dict[str, torch.Tensor], scenes: list[dict], names: list[str]
-) -> tuple[torch.Tensor, dict[str, float]]:
-    """The summed cross-entropy of these heads, and the share of patches that hold something and are read rightly."""
+def loss_of(logits: dict[str, torch.Tensor], scenes: list[dict]) -> tuple[torch.Tensor, dict[str, float]]:
+    """The summed cross-entropy, and the share of patches that hold something and are read rightly, per head."""
     loss, right = torch.zeros(()), {}
     classes = [targets(scene) for scene in scenes]
-    for name in names:
-        logit = logits[name]
+    for name, logit in logits.items():
         gold = torch.tensor([c for one in classes for c in one[name]])
         weight = torch.ones(logit.shape[1])
         if name not in PLACES:
@@ -121,45 +111,42 @@ def accuracy(reader: Reader, count: int, seed: int) -> dict[str, float]:
     with torch.no_grad():
         for _ in range(count // BATCH):
             scenes = [scene(rng) for _ in range(BATCH)]
-            for name, share in loss_of(reader([draw(s) for s in scenes]), scenes, [*HEADS, *COUNTED])[1].items():
+            for name, share in loss_of(reader([draw(s) for s in scenes]), scenes)[1].items():
                 sums.setdefault(name, []).append(share)
     return {name: sum(shares) / len(shares) for name, shares in sums.items()}
 
 
-def train(work: Path, seed: int, cycles: list[tuple[int, float]] = CYCLES) -> dict[str, torch.Tensor]:
+def train(work: Path, seed: int, steps: int = STEPS) -> dict[str, torch.Tensor]:
     """The trained tower's weights; resumes from what `work` holds, bit for bit, since every step has its own scenes."""
-    done, state = work / "tower.pt", work / "tower-state.pt"
+    done = work / "tower.pt"
     if done.exists():
         return torch.load(done)
     torch.manual_seed(seed)
-    reader = Reader()
-    saved = torch.load(state) if state.exists() else {"cycle": 0, "step": 0}
-    for cycle in range(saved["cycle"], len(cycles)):
-        steps, peak = cycles[cycle]
-        optimizer = torch.optim.AdamW(reader.parameters(), lr=peak, weight_decay=0.01)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, peak, total_steps=steps, pct_start=0.08)
-        parts = {"reader": reader, "optimizer": optimizer, "schedule": schedule}
-        for name in [name for name in parts if name in saved]:
-            parts[name].load_state_dict(saved[name])
-        names = list(HEADS) if cycle == 0 else [*HEADS, *COUNTED]
-        for step in range(saved["step"], steps):
-            rng = random.Random(f"tower {seed} {step}" if cycle == 0 else f"tower {seed} {cycle} {step}")
-            scenes = [scene(rng) for _ in range(BATCH)]
-            loss, right = loss_of(reader([draw(s) for s in scenes]), scenes, names)
-            optimizer.zero_grad()
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(reader.parameters(), 1.0)
-            optimizer.step()
-            schedule.step()
-            if step % 50 == 49:
-                shares = " ".join(f"{name} {share:.3f}" for name, share in right.items())
-                print(f"tower {step + 1}/{steps} loss {loss.item():.3f} {shares}", flush=True)
-            if (step + 1) % SAVE_EVERY == 0:
-                part = state.with_suffix(".part")
-                states = {name: own.state_dict() for name, own in parts.items()}
-                torch.save({"cycle": cycle, "step": step + 1} | states, part)
-                part.rename(state)
-        saved = {"step": 0}
+    reader, state = Reader(), work / "tower-state.pt"
+    optimizer = torch.optim.AdamW(reader.parameters(), lr=PEAK, weight_decay=0.01)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, PEAK, total_steps=steps, pct_start=0.08)
+    parts, first = {"reader": reader, "optimizer": optimizer, "schedule": schedule}, 0
+    if state.exists():
+        saved = torch.load(state)
+        first = saved.pop("step")
+        for name, part in parts.items():
+            part.load_state_dict(saved[name])
+    for step in range(first, steps):
+        rng = random.Random(f"tower {seed} {step}")
+        scenes = [scene(rng) for _ in range(BATCH)]
+        loss, right = loss_of(reader([draw(s) for s in scenes]), scenes)
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(reader.parameters(), 1.0)
+        optimizer.step()
+        schedule.step()
+        if step % 50 == 49:
+            shares = " ".join(f"{name} {share:.3f}" for name, share in right.items())
+            print(f"tower {step + 1}/{steps} loss {loss.item():.3f} {shares}", flush=True)
+        if (step + 1) % SAVE_EVERY == 0:
+            part = state.with_suffix(".part")
+            torch.save({"step": step + 1} | {name: p.state_dict() for name, p in parts.items()}, part)
+            part.rename(state)
     print(f"tower, fresh scenes: { {k: round(v, 4) for k, v in accuracy(reader, 1280, seed).items()} }", flush=True)
     torch.save(reader.tower.state_dict(), done)
     return reader.tower.state_dict()

@@ -12,8 +12,8 @@ KINDS: dict[str, dict[str, tuple[Callable[[random.Random, int], Task], list[int]
     "MiniVision": {
         "sum": (lambda r, n: trained.digits(r, n, False), list(range(1, 11))),
         "signed": (lambda r, n: trained.digits(r, n, True), list(range(2, 9))),
-        "most": (lambda r, n: trained.extreme_colour(r, n, "most"), list(range(4, 15))),
-        "least": (lambda r, n: trained.extreme_colour(r, n, "least"), list(range(4, 15))),
+        "largest": (lambda r, n: trained.extreme_digit(r, n, "most"), list(range(4, 15))),
+        "smallest": (lambda r, n: trained.extreme_digit(r, n, "least"), list(range(4, 15))),
     },
     "MiniVerse": {
         "triangle": (lambda r, n: trained.angles(r, n, 180, True), [2]),
@@ -39,15 +39,14 @@ KINDS: dict[str, dict[str, tuple[Callable[[random.Random, int], Task], list[int]
         "scales": (held_out.scales, list(range(2, 8))),
         "tubes total": (lambda r, n: held_out.tubes(r, n, "total"), [2, 3, 4]),
         "tubes difference": (lambda r, n: held_out.tubes(r, n, "difference"), [2, 3, 4]),
-        "most coins": (held_out.most_coins, list(range(4, 13))),
-        "heavier": (held_out.heavier, list(range(3, 9))),
+        "coins but row": (held_out.coins_but_row, list(range(4, 13))),
+        "heaviest": (held_out.heaviest, list(range(3, 9))),
     },
     "MiniStar": {
         "count colour": (lambda r, n: held_out.count(r, n, "colour"), list(range(1, 11))),
         "count shape": (lambda r, n: held_out.count(r, n, "shape"), list(range(1, 11))),
         "count both": (lambda r, n: held_out.count(r, n, "both"), list(range(1, 9))),
-        "most shapes": (lambda r, n: held_out.extreme_count(r, n, "most"), list(range(4, 15))),
-        "least shapes": (lambda r, n: held_out.extreme_count(r, n, "least"), list(range(4, 15))),
-        "row with most": (held_out.row_with_most, [5, 7, 9, 11]),
+        "shapes but most": (lambda r, n: held_out.shapes_but_row(r, n, "most"), list(range(4, 15))),
+        "shapes but least": (lambda r, n: held_out.shapes_but_row(r, n, "least"), list(range(4, 15))),
     },
 }

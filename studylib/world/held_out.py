@@ -9,7 +9,6 @@ from studylib.world.tasks import (
     Hop,
     Op,
     Task,
-    counts_by,
     line_of,
     near_choices,
     never_negative,
@@ -51,44 +50,41 @@ def scales(rng: random.Random, n: int) -> Task:
     return Task("scales", n, scene, text, ops, str(total), choices=near_choices(rng, total))
 
 
-def most_coins(rng: random.Random, n: int) -> Task:
-    """Two hops: which coin is there most often, then what these coins are worth together."""
+def coins_but_row(rng: random.Random, n: int) -> Task:
+    """Two hops: which row of coins is worth most, then what the others are worth together."""
     pick = None
     while pick is None:
-        values = rng.sample([1, 2, 5, 10, 20], rng.randint(2, min(4, max(2, n // 2))))
-        cells = {str(c): ["black", "coin", rng.choice(values)] for c in _cells(rng, n)}
-        parts = counts_by(cells, lambda look: f"coin {look[2]}")
-        pick = only_extreme({name: sum(rows) for name, rows in parts.items()}, "most") if len(parts) > 1 else None
-    ops = [[op for op in line if f"coin {op[1]}" == pick] for line in reading_ops(cells, "+")]
-    text = rng.choice(
-        [
-            "What are the coins that are there most often worth together?",
-            "Which coin is there most often? What are these coins worth?",
-        ]
-    )
-    names = [f"coin {value}" for value in (1, 2, 5, 10, 20)]
-    hop: Hop = {"sort": "count", "want": "most", "parts": {c: parts[c] for c in names if c in parts}, "pick": pick}
+        cells = {str(c): ["black", "coin", rng.choice([1, 2, 5, 10, 20])] for c in _cells(rng, n)}
+        lines = reading_ops(cells, "+")
+        parts = {f"row {r + 1}": [value for _, value in line] for r, line in enumerate(lines)}
+        pick = only_extreme({row: sum(values) for row, values in parts.items()}, "most")
+    ops = [[] if f"row {r + 1}" == pick else line for r, line in enumerate(lines)]
+    text = rng.choice(["What are all coins worth without the row that is worth most?",
+                       "Which row is worth most? What are the other coins worth?"])  # fmt: skip
+    hop: Hop = {"sort": "total", "want": "most", "parts": parts, "pick": pick}
     scene, total = {"figure": "coins", "style": new_style(rng), "cells": cells}, total_of(ops)
-    return Task("most coins", n, scene, text, ops, str(total), choices=near_choices(rng, total), hop=hop)
+    return Task("coins but row", n, scene, text, ops, str(total), choices=near_choices(rng, total), hop=hop)
 
 
-def heavier(rng: random.Random, n: int) -> Task:
-    """Two hops: which side of the scales is heavier, then by how much."""
-    while True:
+def heaviest(rng: random.Random, n: int) -> Task:
+    """Two hops: on which side of the scales the heaviest weight lies, then what lies on that side."""
+    pick = None
+    while pick is None:
         left = rng.randint(1, n - 1)
         spots = rng.sample([0, 1, 4, 5, 8, 9], min(left, 6)) + rng.sample([2, 3, 6, 7, 10, 11], min(n - left, 6))
         cells = {str(c): ["left" if c % 4 < 2 else "right", "weight", rng.randint(1, 9)] for c in sorted(spots)}
-        parts = {side: [v for own, _, v in cells.values() if own == side] for side in ("left", "right")}
-        pick = only_extreme({side: sum(values) for side, values in parts.items()}, "most")
-        ops: list[list[Op]] = [[] for _ in range(GRID)]
-        for cell, (side, _, number) in cells.items():
-            ops[line_of(int(cell))].append(("+" if side == pick else "-", number))
-        if pick and never_negative(ops):
-            break
-    text = rng.choice(["Which side is heavier, and by how much?", "How much heavier is the heavier side?"])
-    hop: Hop = {"sort": "total", "want": "most", "parts": parts, "pick": pick}
+        best = only_extreme({cell: weight for cell, (_, _, weight) in cells.items()}, "most")
+        pick = cells[best][0] if best else None
+    ops: list[list[Op]] = [[] for _ in range(GRID)]
+    for cell, (side, _, number) in cells.items():
+        if side == pick:
+            ops[line_of(int(cell))].append(("+", number))
+    text = rng.choice(["What weighs the side with the heaviest weight?",
+                       "On which side is the heaviest weight? What does that side weigh?"])  # fmt: skip
+    parts = {f"row {r + 1}": [value for _, value in line] for r, line in enumerate(reading_ops(cells, "+")) if line}
+    hop: Hop = {"sort": "scan", "want": "most", "parts": parts, "pick": pick}
     scene, total = {"figure": "scales", "style": new_style(rng), "cells": cells}, total_of(ops)
-    return Task("heavier", n, scene, text, ops, str(total), choices=near_choices(rng, total), hop=hop)
+    return Task("heaviest", n, scene, text, ops, str(total), choices=near_choices(rng, total), hop=hop)
 
 
 def tubes(rng: random.Random, n: int, ask: str) -> Task:
@@ -139,34 +135,20 @@ def _shapes(rng: random.Random, spots: list[int], colours: list[str], forms: lis
     return {str(c): [rng.choice(colours), rng.choice(forms), None] for c in sorted(spots)}
 
 
-def extreme_count(rng: random.Random, n: int, want: str) -> Task:
-    """Two hops: which colour is there most (least) often, then how many shapes have it; `n` shapes in all."""
+def shapes_but_row(rng: random.Random, n: int, want: str) -> Task:
+    """Two hops: which row has the most (least) shapes of one form, then how many shapes the others have; `n` in all."""
     pick = None
     while pick is None:
-        colours = rng.sample(PAINTS, rng.randint(2, min(5, max(2, n // 2))))
-        cells = _shapes(rng, rng.sample(range(16), n), colours, SHAPES)
-        parts = counts_by(cells, lambda look: look[0])
-        pick = only_extreme({name: sum(rows) for name, rows in parts.items()}, want) if len(parts) > 1 else None
-    ops: list[list[Op]] = [[("+", 1)] * count for count in parts[pick]]
+        shape = rng.choice(SHAPES)
+        cells = _shapes(rng, rng.sample(range(16), n), PAINTS, [shape, rng.choice([s for s in SHAPES if s != shape])])
+        rows = [[look for cell, look in cells.items() if line_of(int(cell)) == row] for row in range(GRID)]
+        parts = {f"row {r + 1}": [1] * sum(form == shape for _, form, _ in row) for r, row in enumerate(rows)}
+        pick = only_extreme({row: len(ones) for row, ones in parts.items()}, want)
+    ops: list[list[Op]] = [[] if f"row {r + 1}" == pick else [("+", 1)] * len(row) for r, row in enumerate(rows)]
     text = rng.choice([
-        f"How many shapes have the colour that is there {want} often?",
-        f"Which colour is there {want} often? How many shapes have it?",
+        f"How many shapes are there without the row that has the {want} {shape}s?",
+        f"Which row has the {want} {shape}s? How many shapes have the others?",
     ])  # fmt: skip
-    hop: Hop = {"sort": "count", "want": want, "parts": {c: parts[c] for c in PAINTS if c in parts}, "pick": pick}
-    scene, total = {"figure": "shapes", "style": new_style(rng), "cells": cells}, sum(parts[pick])
-    return Task(f"{want} shapes", n, scene, text, ops, str(total), choices=near_choices(rng, total), hop=hop)
-
-
-def row_with_most(rng: random.Random, n: int) -> Task:
-    """Which row has the most shapes of one form, `n` shapes in all."""
-    pick = None
-    while pick is None:
-        shape, spots = rng.choice(SHAPES), rng.sample(range(16), n)
-        cells = _shapes(rng, spots, PAINTS, [shape, rng.choice([s for s in SHAPES if s != shape])])
-        counts = [sum(line_of(int(c)) == row and look[1] == shape for c, look in cells.items()) for row in range(GRID)]
-        pick = only_extreme({f"row {row + 1}": count for row, count in enumerate(counts)}, "most")
-    ops: list[list[Op]] = [[(">", count)] for count in counts]
-    text = rng.choice([f"Which row has the most {shape}s?", f"In which row are the most {shape}s?"])
-    choices = [f"row {r}" for r in rng.sample(range(1, GRID + 1), GRID)]
-    scene = {"figure": "shapes", "style": new_style(rng), "cells": cells}
-    return Task("row with most", n, scene, text, ops, pick, choices=choices)
+    hop: Hop = {"sort": "total", "want": want, "parts": parts, "pick": pick}
+    scene, total = {"figure": "shapes", "style": new_style(rng), "cells": cells}, total_of(ops)
+    return Task(f"shapes but {want}", n, scene, text, ops, str(total), choices=near_choices(rng, total), hop=hop)

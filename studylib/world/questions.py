@@ -24,11 +24,11 @@ VERSIONS = {"MiniVerse": ["text-rich", "text-lite", "vision-only"]}
 # How often each kind and size (benchmarks.KINDS) is asked; 1 where nothing is said.
 MIX: dict[str, dict[str, list[float]]] = {}
 TEST_DIGESTS = {
-    "MiniVision": "b0aaf49db4c29658",
+    "MiniVision": "c6cae9c1a5c75447",
     "MiniVerse": "178b95c547b3ff42",
     "MiniVista": "e2e1b6a3bbb38698",
-    "MiniMMMU": "5b6f7413a856d5c9",
-    "MiniStar": "2f83867534e94334",
+    "MiniMMMU": "8f27d94f904cfd9d",
+    "MiniStar": "65b69036e40876a4",
 }
 
 

@@ -1,8 +1,8 @@
 """A task: a question about a scene, and how its answer follows from it.
 
 A task holds, for every line of the scene as read aloud, the elementary operations of its last pass over the picture:
-`("+", 3)`, `("-", 4)`, `(">", 7)` (a new maximum?), `("<", 7)` (a new minimum?). A question of two hops holds its
-first hop too: what must be known before that pass can begin. The answer is exact by construction.
+`("+", 3)`, `("-", 4)`. A question of two hops holds its first hop too: what must be known before that pass can begin.
+The answer is exact by construction.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ Op = tuple[str, int]
 class Hop(TypedDict):
     """The first of two hops: which of several candidates has the most or the least.
 
-    sort: "count" (parts: how often a candidate is there in each row), "total" (parts: the numbers of a candidate)
-    or "scan" (parts: the numbers of each line, each of which is a candidate). want: "most" or "least".
+    sort: "scan" (every number of a line is a candidate, named by its colour or side where it has one) or "total" (what
+    a line adds up to is one, named by the line). parts: for each line the numbers that count. want: "most" or "least".
     """
 
     sort: str
@@ -94,14 +94,6 @@ def only_extreme(values: dict[str, int], want: str) -> str | None:
     best = (max if want == "most" else min)(values.values())
     picks = [name for name, value in values.items() if value == best]
     return picks[0] if len(picks) == 1 else None
-
-
-def counts_by(cells: dict[str, list], name_of) -> dict[str, list[int]]:
-    """How often each candidate is there in each row; `name_of(cell)` names a cell's candidate."""
-    rows: dict[str, list[int]] = {}
-    for cell, look in cells.items():
-        rows.setdefault(name_of(look), [0] * GRID)[line_of(int(cell))] += 1
-    return rows
 
 
 def with_choices(question: str, choices: list[str]) -> str:

@@ -11,7 +11,7 @@ import random
 from typing import NamedTuple
 
 from studylib.world.scenes import PAINTS, SHAPES, lines, reading
-from studylib.world.tasks import Op, Task
+from studylib.world.tasks import Hop, Op, Task
 
 OPENINGS = ["Let me go step by step.", "Okay, let me look closely."]
 CHECKS = ["Wait, let me check.", "Let me check that again."]
@@ -33,15 +33,11 @@ class Trace(NamedTuple):
 
 
 def operation(op: Op, total: int) -> tuple[str, int]:
-    """One elementary step in words, and the running total (for > and < the best so far) after it.
+    """One sum in words, and the running total after it.
 
     Spaces stand around signs so that a number is made of the same tokens wherever it is copied to.
     """
     sign, value = op
-    if sign in "><":
-        better = value > total if sign == ">" else value < total
-        relation = ">" if value > total else "<" if value < total else "="
-        return f"{value} {relation} {total}.", value if better else total
     after = total + value if sign == "+" else total - value
     return f"{total} {sign} {value} = {after}.", after
 
@@ -75,10 +71,6 @@ def glance(task: Task) -> list[str]:
     return [f"It is {task.hop['pick']}."] if task.hop else []
 
 
-def count_step(name: str, rows: list[int]) -> str:
-    return f"{name}: {', '.join(f'row {row} {count}' for row, count in enumerate(rows, 1))} is {sum(rows)}."
-
-
 class Best(NamedTuple):
     """The best so far of what is compared, and whose it is ("" where only the number matters)."""
 
@@ -88,48 +80,51 @@ class Best(NamedTuple):
 
 def comparisons(want: str, numbers: list[tuple[str, int]], best: Best | None = None) -> tuple[list[str], Best]:
     """Each number held against the best so far, with whose the best now is: "4 > 0, red.", "2 < 4, red."."""
-    sign, best = (">", best or Best(0)) if want == "most" else ("<", best or Best(FAR))
-    steps = []
+    best, steps = best or Best(0 if want == "most" else FAR), []
     for name, number in numbers:
-        step, after = operation((sign, number), best.number)
-        best = Best(after, name if after != best.number else best.name)
-        steps.append(f"{step[:-1]}, {best.name}." if best.name else step)
+        relation = ">" if number > best.number else "<" if number < best.number else "="
+        step = f"{number} {relation} {best.number}"
+        if relation == (">" if want == "most" else "<"):
+            best = Best(number, name)
+        steps.append(f"{step}, {best.name}." if best.name else f"{step}.")
     return steps, best
 
 
 def first_hop(task: Task) -> list[str]:
-    """The first hop, worked out: every candidate counted, added up or read, and held against the best so far."""
+    """The first hop, worked out: line by line, every candidate held against the best so far."""
     if task.hop is None:
         return []
     steps, best = [], None
-    for work, numbers in _candidates(task):
-        more, best = comparisons(task.hop["want"], numbers, best)
-        steps += [*work, *more]
+    for label, items in lines(task.scene):
+        more, best = hop_steps(task, label, items, best)
+        steps += more
     return [*steps, f"So it is {task.hop['pick']}."]
 
 
-def _candidates(task: Task) -> list[tuple[list[str], list[tuple[str, int]]]]:
-    """Of the first hop, part by part: the steps that lead to numbers, and these with their candidates' names."""
-    parts = task.hop["parts"]
-    if task.hop["sort"] == "count":
-        return [([count_step(name, rows)], [(name, sum(rows))]) for name, rows in parts.items()]
-    if task.hop["sort"] == "scan":
-        return [([reading(*line)], scanned(task, *line)) for line in lines(task.scene)]
-    shown = lines(task.scene) if set(parts) != {"left", "right"} else [(s, [str(v) for v in parts[s]]) for s in parts]
-    return [
-        (line_steps(label, items, [("+", v) for v in values], 0)[0], [(name, sum(values))])
-        for (label, items), (name, values) in zip(shown, parts.items(), strict=False)
-    ]
+def hop_steps(task: Task, label: str, items: list[str], best: Best | None) -> tuple[list[str], Best]:
+    """One line of the first hop: read, added up where totals are compared, and held against the best so far."""
+    values = task.hop["parts"].get(label)
+    if task.hop["sort"] == "total" and values is not None:
+        work = line_steps(label, items, [("+", v) for v in values], 0)[0]
+    else:
+        work = [reading(label, items)]
+    more, best = comparisons(task.hop["want"], candidates(task.hop, label, items), best)
+    return [*work, *more], best
 
 
-def scanned(task: Task, label: str, items: list[str]) -> list[tuple[str, int]]:
-    """What one line adds to a scan: bars by their colours, lengths by no name but their number."""
-    name = items[0].split()[0] if label.startswith("bar") else ""
-    return [(name, value) for value in task.hop["parts"].get(label, [])]
+def candidates(hop: Hop, label: str, items: list[str]) -> list[tuple[str, int]]:
+    """The candidates of a line with their names: each number by its colour or side, or the line's total by the line."""
+    values = hop["parts"].get(label)
+    if values is None:
+        return []
+    if hop["sort"] == "scan":
+        owners = [words[0] if len(words) > 1 else "" for words in map(str.split, items) if words[-1].isdigit()]
+        return list(zip(owners, values, strict=True))
+    return [(items[0] if items and items[0] in PAINTS else label, sum(values))]
 
 
 def conclusion(task: Task) -> str:
-    return f"It is {task.value}." if task.value.startswith("row") else f"That gives {task.value}."
+    return f"That gives {task.value}."
 
 
 def answer(task: Task) -> str:
@@ -181,9 +176,7 @@ class Slip(NamedTuple):
 def _slipped_pass(task: Task, rng: random.Random) -> Slip | None:
     """A pass in which one number that counts is misread; None where the picture has none to misread."""
     every = list(zip(lines(task.scene), task.ops, strict=True))
-    numbers = [
-        (i, k) for i, (_, ops) in enumerate(every) for k, (sign, value) in enumerate(ops) if sign in "+-" and value > 1
-    ]
+    numbers = [(i, k) for i, (_, ops) in enumerate(every) for k, (_, value) in enumerate(ops) if value > 1]
     if not numbers:
         return None
     place, k = rng.choice(numbers)
@@ -238,12 +231,12 @@ def rambling(task: Task, rng: random.Random) -> Trace:
         steps.append(reading(label, _misread(rng, items) if items and rng.random() < 0.15 else items))
         for op in ops:
             step, after = operation(op, total)
-            if op[0] in "+-" and rng.random() < 0.12:
+            if rng.random() < 0.12:
                 after = max(0, after + rng.choice([-2, -1, 1, 2]))
                 step = f"{step.split('=')[0]}= {after}."
             steps.append(step)
             total = after
-    value = str(total) if task.value.lstrip("-").isdigit() else task.value
+    value = str(total)
     steps += [f"That gives {value}.", *rng.sample(MUSINGS, 2)]
     if task.choices:
         return Trace(boxed(" ".join([*steps, final(task)]), task), [])

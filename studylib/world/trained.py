@@ -10,7 +10,6 @@ from studylib.world.tasks import (
     Hop,
     Op,
     Task,
-    counts_by,
     line_of,
     never_negative,
     new_style,
@@ -57,26 +56,28 @@ def digits(rng: random.Random, n: int, signed: bool) -> Task:
     return Task("signed" if signed else "sum", n, scene, rng.choice(ask), ops, str(total_of(ops)))
 
 
-def extreme_colour(rng: random.Random, n: int, want: str) -> Task:
-    """Two hops: which colour is there most (least) often, then the sum of its digits; `n` digits in all."""
+def extreme_digit(rng: random.Random, n: int, want: str) -> Task:
+    """Two hops: which colour has the largest (smallest) digit, then the sum of its digits; `n` digits in all."""
     pick = None
     while pick is None:
         colours = rng.sample(PAINTS, rng.randint(2, min(5, max(2, n // 2))))
         spots = sorted(rng.sample(range(GRID * GRID), n))
         cells = {str(c): [rng.choice(colours), "digit", rng.randint(1, 9)] for c in spots}
-        parts = counts_by(cells, lambda look: look[0])
-        pick = only_extreme({name: sum(rows) for name, rows in parts.items()}, want) if len(parts) > 1 else None
+        best = only_extreme({cell: digit for cell, (_, _, digit) in cells.items()}, want)
+        pick = cells[best][0] if best and len({colour for colour, _, _ in cells.values()}) > 1 else None
     ops: list[list[Op]] = [[] for _ in range(GRID)]
     for cell, (colour, _, digit) in cells.items():
         if colour == pick:
             ops[line_of(int(cell))].append(("+", digit))
+    word = "largest" if want == "most" else "smallest"
     ask = rng.choice([
-        f"Add the digits of the colour that is there {want} often.",
-        f"Which colour is there {want} often? What do its digits add up to?",
+        f"Add the digits of the colour that has the {word} digit.",
+        f"Which colour has the {word} digit? What do its digits add up to?",
     ])  # fmt: skip
     scene = {"figure": "grid", "style": new_style(rng), "cells": cells}
-    hop: Hop = {"sort": "count", "want": want, "parts": {c: parts[c] for c in PAINTS if c in parts}, "pick": pick}
-    return Task(want, n, scene, ask, ops, str(total_of(ops)), hop=hop)
+    parts = {f"row {r + 1}": [value for _, value in line] for r, line in enumerate(reading_ops(cells, "+")) if line}
+    hop: Hop = {"sort": "scan", "want": want, "parts": parts, "pick": pick}
+    return Task(word, n, scene, ask, ops, str(total_of(ops)), hop=hop)
 
 
 # MiniVerse: angles and lengths in a drawn figure
@@ -274,5 +275,10 @@ def extreme_row(rng: random.Random, n: int, want: str) -> Task:
         f"What is the total of the row that adds up to the {want}?",
         f"Which row adds up to the {want}? What is its total?",
     ])  # fmt: skip
-    hop: Hop = {"sort": "total", "want": want, "parts": dict(zip(rows, numbers, strict=True)), "pick": pick}
+    hop: Hop = {
+        "sort": "total",
+        "want": want,
+        "parts": {f"row {r + 1}": own for r, own in enumerate(numbers)},
+        "pick": pick,
+    }
     return Task(f"row with {want}", n, _table_scene(rng, rows, numbers), ask, ops, str(total_of(ops)), hop=hop)
