@@ -47,7 +47,7 @@ SLIDE = """
 {figure}
 ```
 
-{asked} ([chapter {number}](../notebooks/{chapter}.html))
+{question} ([chapter {number}](../notebooks/{chapter}.html))
 """
 SETTINGS = {
     "project": "The synergy dilemma",
@@ -73,7 +73,7 @@ def write_slides(site: Path, chapters: Path, work: Path) -> int:
 def markdown(chapters: Path) -> str:
     """One slide per figure; a figure that no executed chapter holds is named on the last one."""
     slides, missing = [], []
-    for number, name, asked in FIGURES:
+    for number, name, question in FIGURES:
         chapter = next(chapters.glob(f"{number}_*.ipynb"), None)
         fig = chapter and figure(chapter, name)
         if not fig:
@@ -83,7 +83,7 @@ def markdown(chapters: Path) -> str:
         fig.update_layout(title_text="", width=WIDTH, height=min(HEIGHT, fig.layout.height or HEIGHT), autosize=False)
         named = f"slide-{name}-{number}"
         drawn = fig.to_html(full_html=False, include_plotlyjs=False, div_id=named, config={"displayModeBar": False})
-        slides.append(SLIDE.format(title=title, figure=drawn, asked=asked, number=number, chapter=chapter.stem))
+        slides.append(SLIDE.format(title=title, figure=drawn, question=question, number=number, chapter=chapter.stem))
     if missing:
         slides.append("\n## Not executed yet\n\n" + "\n".join(missing) + "\n")
     return START + "".join(slides)

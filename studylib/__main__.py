@@ -173,7 +173,7 @@ def publish(
     seed: Seed = 1,
     push: Annotated[bool, typer.Option("--push", help="Really send it; without, only say what would be sent.")] = False,
 ) -> None:
-    """Put weights, card and manifests of trained arms into runs/SCALE/publish, and on the hub if told to."""
+    """Put weights, card and manifests of trained arms into runs/SCALE/publish, and on the hub with `push`."""
     from studylib.share.cards import assemble, refuse_secrets
     from studylib.share.cards import push as send
 

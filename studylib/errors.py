@@ -2,7 +2,7 @@
 
 
 class StudyError(Exception):
-    """Bad input or a broken run, told in one sentence that names the culprit and the way out."""
+    """Bad input or a broken run, put in one sentence that names the culprit and the way out."""
 
 
 def named_error(lines: list[str]) -> str | None:

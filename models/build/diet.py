@@ -22,11 +22,11 @@ from studylib.world.tasks import Task, in_words, with_choices
 from studylib.world.teachers import (
     CHECKS,
     DIFFERENT,
-    FAR,
     MUSINGS,
     OPENINGS,
     Best,
     _misread,
+    before_any,
     boxed,
     candidates,
     careful,
@@ -157,7 +157,7 @@ def _reread(task: Task, rng: random.Random) -> tuple[str, str]:
 
 def _hop(task: Task, rng: random.Random) -> tuple[str, str]:
     """One or two lines of a first hop, from a best so far."""
-    every, best = lines(task.scene), Best(0 if task.hop["want"] == "most" else FAR)
+    every, best = lines(task.scene), before_any(task.hop["want"])
     start = rng.randrange(len(every))
     if before := [name for line in every[:start] for name, _ in candidates(task.hop, *line)]:
         best = Best(rng.randint(1, rng.choice([9, 30])), rng.choice(before))

@@ -1,6 +1,6 @@
 """One name, colour and marker for each arm, and what all figures share.
 
-Colours are Okabe and Ito's and Tol's muted set, told apart under the common colour blindnesses; markers
+Colours are Okabe and Ito's and Tol's muted set, distinct under the common colour blindnesses; markers
 and dashes say the same thing a second time.
 """
 

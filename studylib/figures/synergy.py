@@ -89,7 +89,7 @@ def against_parents(
     """A combination (row) minus each parent by level, on the benchmarks trained on, those held out, and all (columns).
 
     contrasts: verdicts.contrasts_for or synergy.against_better (points). verdicts: verdicts.judge of the claims of
-    synergy, told in the titles. published: synergy.published_contrasts over all, hollow; the paper gives no intervals.
+    synergy, named in the titles. published: synergy.published_contrasts over all, hollow; the paper gives no intervals.
     """
     cells = contrasts[contrasts["level"].isin(LEVELS) & (contrasts["measure"] == "accuracy")]
     arms, parents = in_order(list(cells["arm"].unique())), in_order(list(cells["against"].unique()))

@@ -251,7 +251,7 @@ class Merging(Section):
 
 
 class Gate(Section):
-    """What base and parents must satisfy before a combination says anything (analysis.gate). Points and % unless told.
+    """What base and parents must satisfy before a combination says anything (analysis.gate), in points or %.
 
     `prompts` are what the base is asked besides the question, one after the other; the best of them on validation is
     the arm base_prompted.

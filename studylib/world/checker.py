@@ -6,7 +6,7 @@ import re
 from typing import NamedTuple
 
 from studylib.world.scenes import lines
-from studylib.world.teachers import DIFFERENT, FAR, Best, candidates
+from studylib.world.teachers import DIFFERENT, Best, before_any, candidates
 
 STATEMENT = re.compile(
     r"(?P<label>row \d|bar \d|tube \d): (?P<items>[^.:=]*)\."
@@ -31,7 +31,7 @@ class _Reader:
         self.ops = {label: [tuple(op) for op in ops] for label, ops in zip(self.lines, program["ops"], strict=True)}
         self.start, self.value, self.hop = program["start"], program["value"], program.get("hop")
         self.working = bool(long and self.hop)  # on the first hop, which ends with "So it is ..."
-        self.best = Best(FAR if self.working and self.hop["want"] == "least" else 0)
+        self.best = before_any(self.hop["want"] if self.working else "most")
         self.label, self.total = "", self.start
         self.candidates: list[tuple[str, int]] = []  # of the line read last, not yet compared
 

@@ -9,11 +9,13 @@ from studylib.world.tasks import (
     Hop,
     Op,
     Task,
+    hop_to_owner,
     line_of,
     near_choices,
     never_negative,
     new_style,
     only_extreme,
+    owned,
     reading_ops,
     total_of,
 )
@@ -68,21 +70,15 @@ def coins_but_row(rng: random.Random, n: int) -> Task:
 
 def heaviest(rng: random.Random, n: int) -> Task:
     """Two hops: on which side of the scales the heaviest weight lies, then what lies on that side."""
-    pick = None
-    while pick is None:
+    hop = None
+    while hop is None:
         left = rng.randint(1, n - 1)
         spots = rng.sample([0, 1, 4, 5, 8, 9], min(left, 6)) + rng.sample([2, 3, 6, 7, 10, 11], min(n - left, 6))
         cells = {str(c): ["left" if c % 4 < 2 else "right", "weight", rng.randint(1, 9)] for c in sorted(spots)}
-        best = only_extreme({cell: weight for cell, (_, _, weight) in cells.items()}, "most")
-        pick = cells[best][0] if best else None
-    ops: list[list[Op]] = [[] for _ in range(GRID)]
-    for cell, (side, _, number) in cells.items():
-        if side == pick:
-            ops[line_of(int(cell))].append(("+", number))
+        hop = hop_to_owner(cells, "most")
+    ops = reading_ops(owned(cells, hop["pick"]), "+")
     text = rng.choice(["What weighs the side with the heaviest weight?",
                        "On which side is the heaviest weight? What does that side weigh?"])  # fmt: skip
-    parts = {f"row {r + 1}": [value for _, value in line] for r, line in enumerate(reading_ops(cells, "+")) if line}
-    hop: Hop = {"sort": "scan", "want": "most", "parts": parts, "pick": pick}
     scene, total = {"figure": "scales", "style": new_style(rng), "cells": cells}, total_of(ops)
     return Task("heaviest", n, scene, text, ops, str(total), choices=near_choices(rng, total), hop=hop)
 

@@ -1,4 +1,4 @@
-"""Scenes: what a mini-world picture shows, how it is told in words, and how it is drawn.
+"""Scenes: what a mini-world picture shows, how it is put in words, and how it is drawn.
 
 A scene lives on a 4 x 4 grid of 28 px cells, so that a cell is one image token of the model. `cells` maps a cell
 (0..15, row by row) to `[colour, glyph, number]`; `bars`, one per column, span several cells.

@@ -96,6 +96,22 @@ def only_extreme(values: dict[str, int], want: str) -> str | None:
     return picks[0] if len(picks) == 1 else None
 
 
+def numbers_by_row(cells: dict[str, list]) -> dict[str, list[int]]:
+    """The numbers of a figure under the labels of its rows; rows without a number are left out."""
+    return {f"row {row}": [n for _, n in line] for row, line in enumerate(reading_ops(cells, "+"), 1) if line}
+
+
+def hop_to_owner(cells: dict[str, list], want: str) -> Hop | None:
+    """The hop to whose colour or side the largest (smallest) number is; None where that number is there twice."""
+    cell = only_extreme({cell: number for cell, (_, _, number) in cells.items()}, want)
+    return Hop(sort="scan", want=want, parts=numbers_by_row(cells), pick=cells[cell][0]) if cell else None
+
+
+def owned(cells: dict[str, list], owner: str) -> dict[str, list]:
+    """The cells of one colour or side."""
+    return {cell: look for cell, look in cells.items() if look[0] == owner}
+
+
 def with_choices(question: str, choices: list[str]) -> str:
     """The options stand before their letters, where a model of this size finds a letter by what it has just said."""
     options = ", ".join(f"{text} ({letter})" for letter, text in zip("ABCD", choices, strict=False))

@@ -78,9 +78,14 @@ class Best(NamedTuple):
     name: str = ""
 
 
+def before_any(want: str) -> Best:
+    """What the first number of a search is held against."""
+    return Best(0 if want == "most" else FAR)
+
+
 def comparisons(want: str, numbers: list[tuple[str, int]], best: Best | None = None) -> tuple[list[str], Best]:
     """Each number held against the best so far, with whose the best now is: "4 > 0, red.", "2 < 4, red."."""
-    best, steps = best or Best(0 if want == "most" else FAR), []
+    best, steps = best or before_any(want), []
     for name, number in numbers:
         relation = ">" if number > best.number else "<" if number < best.number else "="
         step = f"{number} {relation} {best.number}"

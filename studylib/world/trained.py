@@ -10,10 +10,13 @@ from studylib.world.tasks import (
     Hop,
     Op,
     Task,
+    hop_to_owner,
     line_of,
     never_negative,
     new_style,
+    numbers_by_row,
     only_extreme,
+    owned,
     reading_ops,
     total_of,
 )
@@ -58,25 +61,19 @@ def digits(rng: random.Random, n: int, signed: bool) -> Task:
 
 def extreme_digit(rng: random.Random, n: int, want: str) -> Task:
     """Two hops: which colour has the largest (smallest) digit, then the sum of its digits; `n` digits in all."""
-    pick = None
-    while pick is None:
+    hop = None
+    while hop is None:
         colours = rng.sample(PAINTS, rng.randint(2, min(5, max(2, n // 2))))
         spots = sorted(rng.sample(range(GRID * GRID), n))
         cells = {str(c): [rng.choice(colours), "digit", rng.randint(1, 9)] for c in spots}
-        best = only_extreme({cell: digit for cell, (_, _, digit) in cells.items()}, want)
-        pick = cells[best][0] if best and len({colour for colour, _, _ in cells.values()}) > 1 else None
-    ops: list[list[Op]] = [[] for _ in range(GRID)]
-    for cell, (colour, _, digit) in cells.items():
-        if colour == pick:
-            ops[line_of(int(cell))].append(("+", digit))
+        hop = hop_to_owner(cells, want) if len({colour for colour, _, _ in cells.values()}) > 1 else None
+    ops = reading_ops(owned(cells, hop["pick"]), "+")
     word = "largest" if want == "most" else "smallest"
     ask = rng.choice([
         f"Add the digits of the colour that has the {word} digit.",
         f"Which colour has the {word} digit? What do its digits add up to?",
     ])  # fmt: skip
     scene = {"figure": "grid", "style": new_style(rng), "cells": cells}
-    parts = {f"row {r + 1}": [value for _, value in line] for r, line in enumerate(reading_ops(cells, "+")) if line}
-    hop: Hop = {"sort": "scan", "want": want, "parts": parts, "pick": pick}
     return Task(word, n, scene, ask, ops, str(total_of(ops)), hop=hop)
 
 
@@ -180,11 +177,9 @@ def all_but_one(rng: random.Random, n: int, want: str) -> Task:
     sides = rng.sample(range(2, 20), n)
     cells = _label_figure(rng, spots, list(sides))
     pick, word = ((max if want == "most" else min)(sides), "longest" if want == "most" else "shortest")
-    every = reading_ops(cells, "+")
-    ops = [[op for op in line if op[1] != pick] for line in every]
+    ops = [[op for op in line if op[1] != pick] for line in reading_ops(cells, "+")]
     ask = rng.choice([f"How long are all sides but the {word} together?", f"Add all sides without the {word}."])
-    parts = {f"row {r + 1}": [length for _, length in line] for r, line in enumerate(every) if line}
-    hop: Hop = {"sort": "scan", "want": want, "parts": parts, "pick": str(pick)}
+    hop: Hop = {"sort": "scan", "want": want, "parts": numbers_by_row(cells), "pick": str(pick)}
     scene, given = _polygon_scene(rng, corners, cells), f"Its sides are {_numbers(cells)}."
     return Task(f"all but {word}", n, scene, ask, ops, str(total_of(ops)), given=given, hop=hop)
 
