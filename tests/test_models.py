@@ -80,8 +80,8 @@ def test_weights_in_the_numbers_of_their_file_are_mapped_and_not_copied(tiny_bas
     def anonymous() -> int:
         return next(int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith("RssAnon"))
 
-    load_model(ROOT / "models" / "mini-base")  # what the first one imports
+    load_model(ROOT / "models" / "mini-base", "bfloat16")  # what the first one imports
     before = anonymous()
-    model = load_model(ROOT / "models" / "mini-base")
+    model = load_model(ROOT / "models" / "mini-base", "bfloat16")
     size = sum(parameter.nbytes for parameter in model.parameters()) / 1024
     assert anonymous() - before < size / 2
