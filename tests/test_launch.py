@@ -35,7 +35,7 @@ LAUNCH = {"sharding": "fsdp2", "gradient_checkpointing": True, "rollouts": "deco
 SIZES = {
     "sft": {"batch_size": 4, "micro_batch": 1, "epochs": 2, "lr": 3e-3},
     "rl": {"prompts_per_step": 4, "mini_batches": 2, "micro_batch": 4, "rollouts": 4, "steps": 2, "checkpoint_every": 1,
-           "max_new_tokens": 32, "lr": 1e-3},
+           "max_new_tokens": 96, "lr": 1e-3},
 }  # fmt: skip
 
 
