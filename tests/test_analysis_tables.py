@@ -155,7 +155,7 @@ def test_ways_have_a_share_and_an_accuracy_of_their_own():
     scene = {"figure": "grid", "style": 0, "cells": {"0": ["red", "digit", 3], "1": ["blue", "digit", 4]}}
     questions = pd.DataFrame({"id": ["q0", "q1"], "scene": json.dumps({"scene": scene})})
     every = "row 1: red 3 blue 4. row 2: none. row 3: none. row 4: none."
-    texts = [every, every, "So it is red. row 1: red 3 blue 4. 0+3=3.", "That gives 7."]
+    texts = [every, every, "So it is red. row 1: red 3 makes 3 blue 4.", "That gives 7."]
     table = steps.ways(joined(["correct", "wrong", "correct", "wrong"], texts=texts), questions)
     told = table[table["benchmark"] == "all"].set_index("way")
     assert told["estimate"].to_dict() == {"short": 50, "none": 25, "long": 25}
@@ -167,7 +167,8 @@ def test_steps_are_counted_only_where_the_question_has_a_program():
     cells = {"0": ["red", "digit", 3], "5": ["red", "digit", 4]}
     scene = {"figure": "grid", "style": 0, "cells": cells}
     program = json.dumps({"scene": scene, "start": 0, "value": "7", "ops": [[["+", 3]], [["+", 4]], [], []]})
-    scores = joined(["correct"] * 4, texts=["row 1: red 3. 0+3=3.", "row 1: blue 3. 0+4=4.", "0+3=3.", "7"])
+    right, wrong = "row 1: red 3 makes 3.", "row 1: blue 3 makes 3."
+    scores = joined(["correct"] * 4, texts=[right, wrong, right, "7"])
     one = steps.steps_right(scores, pd.DataFrame({"id": ["q0", "q1"], "scene": [program, ""]}))
     assert one.to_dict() == {"sft_eureka": 50}
     none = steps.steps_right(scores, pd.DataFrame({"id": ["q0", "q1"], "scene": ["", ""]}))

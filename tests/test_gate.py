@@ -148,7 +148,7 @@ def test_the_whole_table_on_the_mini_worlds_own_answers():
         questions[name], more = split(name, each)
         tasks |= more
     rng = random.Random(0)
-    plainly, told = lambda task: short(task), lambda task: boxed(short(task), task)  # noqa: E731
+    plainly, in_a_box = lambda task: short(task)[0], lambda task: boxed(*short(task))  # noqa: E731
     long = lambda task: careful(task, rng, slips=1.0).text  # noqa: E731
     easy = lambda task: 1 / (1 + np.exp(steps_needed(task) / 6 - 3))  # noqa: E731
     test = [questions["test"], tasks]
@@ -159,12 +159,12 @@ def test_the_whole_table_on_the_mini_worlds_own_answers():
         questions=questions,
         levels=tag_levels(responses(*test, "base_a", 16, plainly, easy)),
         base=base,
-        instructed=responses(*test, "base_instructed", 4, told, easy),
-        train=responses(questions["train"], tasks, "base", 8, told, easy),
+        instructed=responses(*test, "base_instructed", 4, in_a_box, easy),
+        train=responses(questions["train"], tasks, "base", 8, in_a_box, easy),
         plain=responses(questions["validation"], tasks, "base", 1, plainly, easy),
         prompts={"Shortly.": responses(questions["validation"], tasks, "base", 1, plainly, lambda task: 0)},
         sft=responses(*test, "sft_eureka", 4, long, lambda task: 1),
-        rl=responses(*test, "rl", 4, told, easy),
+        rl=responses(*test, "rl", 4, in_a_box, easy),
         sft_validation=pd.concat([select.assign(checkpoint=f"epoch-{epoch}") for epoch in (1, 2)]),
         rl_validation=pd.concat([select.assign(checkpoint=f"step-{step}", arm="rl") for step in (10, 20)]),
         traces=pd.DataFrame(traces),

@@ -33,7 +33,7 @@ VOCABULARY = 720
 PROCESSES = 2
 BATCH = 24  # examples per process
 MICRO_BATCH = 24
-ACTS, TRUNK, TAIL = 2400, 6000, 2000  # steps: of acts alone, of all the trunk, of each tail
+ACTS, TRUNK, TAIL = 2000, 5000, 2000  # steps: of acts alone, of all the trunk, of each tail
 AT_BRANCH = 0.4  # share of the peak learning rate where the tails leave the trunk
 SAVE_EVERY = 200
 

@@ -12,8 +12,9 @@ KINDS: dict[str, dict[str, tuple[Callable[[random.Random, int], Task], list[int]
     "MiniVision": {
         "sum": (lambda r, n: trained.digits(r, n, False), list(range(1, 11))),
         "signed": (lambda r, n: trained.digits(r, n, True), list(range(2, 9))),
-        "largest": (lambda r, n: trained.extreme_digit(r, n, "most"), list(range(4, 15))),
-        "smallest": (lambda r, n: trained.extreme_digit(r, n, "least"), list(range(4, 15))),
+        "largest": (trained.largest_digit, list(range(4, 15))),
+        "digits but most": (lambda r, n: trained.digits_but_row(r, n, "most"), list(range(4, 13))),
+        "digits but least": (lambda r, n: trained.digits_but_row(r, n, "least"), list(range(4, 13))),
     },
     "MiniVerse": {
         "triangle": (lambda r, n: trained.angles(r, n, 180, True), [2]),

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from studylib.world.scenes import lines
-from studylib.world.teachers import DIFFERENT, Best, before_any, candidates
+from studylib.world.teachers import Best, before_any, candidates
 
 STATEMENT = re.compile(
     r"(?P<label>row \d|bar \d|tube \d): (?P<items>[^.:=]*)\."
-    r"|(?P<a>-?\d+) ?(?P<op>[+\-]) ?(?P<b>\d+) ?= ?(?P<c>-?\d+)\."
     r"|(?P<x>\d+) ?(?P<cmp>[<>=]) ?(?P<y>\d+)(?:, (?P<holder>[a-z0-9 ]+))?\."
     r"|(?:So it|It) is (?P<pick>[a-z0-9 ]+)\."
 )
+PART = re.compile(r"(?P<items>.+?)(?: (?P<verb>makes|leaves) (?P<total>-?\d+)(?: |$)|$)")
+CORRECTION = re.compile(r" not \S+")
 VALUE = re.compile(r"That gives (?P<value>-?\d+)\.")
+SIGN = {"makes": "+", "leaves": "-"}
 
 
 class Step(NamedTuple):
@@ -28,31 +31,51 @@ class _Reader:
 
     def __init__(self, program: dict, long: bool):
         self.lines = dict(lines(program["scene"]))
-        self.ops = {label: [tuple(op) for op in ops] for label, ops in zip(self.lines, program["ops"], strict=True)}
+        self.ops = dict(zip(self.lines, program["ops"], strict=True))
         self.start, self.value, self.hop = program["start"], program["value"], program.get("hop")
         self.working = bool(long and self.hop)  # on the first hop, which ends with "So it is ..."
         self.best = before_any(self.hop["want"] if self.working else "most")
-        self.label, self.total = "", self.start
+        self.total = self.start
         self.candidates: list[tuple[str, int]] = []  # of the line read last, not yet compared
 
-    def _expected(self) -> list[tuple[str, int]]:
+    def _expected(self, label: str) -> list:
+        """The operation of each item of a line."""
         if not self.working:
-            return self.ops.get(self.label, [])
-        return [("+", v) for v in self.hop["parts"].get(self.label, [])] if self.hop["sort"] == "total" else []
+            return self.ops[label]
+        nothing = [None] * len(self.lines[label])
+        values = self.hop["parts"].get(label, nothing) if self.hop["sort"] == "total" else nothing
+        return [value and ("+", value) for value in values]
 
-    def _reading(self, label: str, items: str) -> bool:
-        self.label, own = label, self.lines.get(label)
-        if self.working and own is not None:
-            self.candidates = candidates(self.hop, label, own)
-            self.total = 0
-        return own is not None and items == (" ".join(own) or "none")
+    def line(self, m: re.Match) -> Iterator[Step]:
+        """A step for every item that carries the total on, with what was read before it; one for what is left."""
+        own = self.lines.get(m["label"])
+        if own is None:
+            yield Step(m.start(), m.end(), False)
+            return
+        if self.working:
+            self.candidates, self.total = candidates(self.hop, m["label"], own), 0
+        ops, place, start = self._expected(m["label"]), 0, m.start()
+        parts = list(PART.finditer(m["items"])) if m["items"] != "none" else []
+        for part in parts:
+            items = CORRECTION.sub("", part["items"])
+            first, place = place, _reach(own, place, items)
+            right = " ".join(own[first:place]) == items and not any(ops[first : place - 1])
+            if part["verb"]:
+                op = ops[place - 1] if place > first else None
+                total = self.total
+                self.total = int(part["total"])
+                right &= op is not None and op[0] == SIGN[part["verb"]]
+                right &= op is not None and self.total == total + (op[1] if op[0] == "+" else -op[1])
+            else:
+                right &= place > first and not ops[place - 1]
+            last = part is parts[-1]
+            end = m.end() if last else m.start("items") + part.end("total")
+            yield Step(start, end, right and (place == len(own) or not last))
+            start = end + 1
+        if not parts:
+            yield Step(m.start(), m.end(), not own)
 
-    def _sum(self, a: int, op: str, b: int, c: int) -> bool:
-        right = c == (a + b if op == "+" else a - b) and a == self.total and (op, b) in self._expected()
-        self.total = c
-        return right
-
-    def _comparison(self, x: int, relation: str, y: int, holder: str) -> bool:
+    def comparison(self, x: int, relation: str, y: int, holder: str) -> bool:
         right = relation == (">" if x > y else "<" if x < y else "=") and y == self.best.number
         known = next((candidate for candidate in self.candidates if candidate[1] == x), None)
         if known:
@@ -65,30 +88,42 @@ class _Reader:
         """A pass has ended: the next one begins from the start again."""
         self.total = self.start
 
-    def statement(self, m: re.Match) -> bool:
-        if m["label"]:
-            return self._reading(m["label"], m["items"])
-        if m["op"]:
-            return self._sum(int(m["a"]), m["op"], int(m["b"]), int(m["c"]))
-        if m["cmp"]:
-            return self._comparison(int(m["x"]), m["cmp"], int(m["y"]), m["holder"] or "")
+    def picked(self, pick: str) -> bool:
+        """The first hop is said: the pass that follows from it is what is expected now."""
         self.working, self.total, self.candidates = False, self.start, []
-        return m["pick"] == (self.hop["pick"] if self.hop else self.value)
+        if not self.hop:
+            return pick == self.value
+        self.ops = dict(zip(self.lines, self.hop["passes"].get(pick, self.ops.values()), strict=True))
+        return pick == self.hop["pick"]
+
+
+def _reach(own: list[str], place: int, items: str) -> int:
+    """The place in a line after as many of its items as have the words of `items`."""
+    words = len(items.split())
+    while place < len(own) and words > 0:
+        words -= len(own[place].split())
+        place += 1
+    return place
 
 
 def check(program: dict, response: str) -> list[Step]:
     """Every step of a response, in order, with its place in the text and whether it is right by the scene's program.
 
-    `program` holds `scene`, `ops`, `start`, `value` and `hop`. A reading is right if it says what that line of the
-    picture shows; a sum or comparison, if it is true, carries the total on, and uses a number that the line read last
-    calls for.
+    `program` holds `scene`, `ops`, `start`, `value` and `hop`. A step of a pass is what is read up to the next total:
+    right if the picture shows it, and if the total carries the last one on by what the question calls for there.
     """
     reader, steps, last = _Reader(program, long="So it is" in response), [], 0
     for m in STATEMENT.finditer(response):
         if VALUE.search(response, last, m.start()):
             reader.concluded()
         last = m.end()
-        steps.append(Step(m.start(), m.end(), reader.statement(m)))
+        if m["label"]:
+            steps += reader.line(m)
+        elif m["cmp"]:
+            right = reader.comparison(int(m["x"]), m["cmp"], int(m["y"]), m["holder"] or "")
+            steps.append(Step(m.start(), m.end(), right))
+        else:
+            steps.append(Step(m.start(), m.end(), reader.picked(m["pick"])))
     return steps
 
 
@@ -108,6 +143,6 @@ def strategy(response: str) -> str:
     """The way a response goes: "long" (works the first hop out, or goes over the picture again), "short" (once over the
     picture), or "none" of these."""
     labels = [m["label"] for m in STATEMENT.finditer(response) if m["label"]]
-    if "So it is" in response or DIFFERENT in response or len(labels) > len(set(labels)):
+    if "So it is" in response or len(labels) > len(set(labels)):
         return "long"
     return "short" if labels else "none"

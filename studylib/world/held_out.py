@@ -6,18 +6,18 @@ import random
 
 from studylib.world.scenes import GRID, PAINTS, SHAPES
 from studylib.world.tasks import (
-    Hop,
-    Op,
     Task,
+    by_item,
     hop_to_owner,
+    hop_to_row,
     line_of,
     near_choices,
     never_negative,
     new_style,
-    only_extreme,
-    owned,
+    numbers_by_row,
     reading_ops,
     total_of,
+    values_of,
 )
 
 
@@ -42,9 +42,7 @@ def scales(rng: random.Random, n: int) -> Task:
         left = rng.randint(1, n - 1)
         sides = rng.sample([0, 1, 4, 5, 8, 9], min(left, 6)) + rng.sample([2, 3, 6, 7, 10, 11], min(n - left, 6))
         cells = {str(c): ["left" if c % 4 < 2 else "right", "weight", rng.randint(1, 9)] for c in sorted(sides)}
-        ops: list[list[Op]] = [[] for _ in range(GRID)]
-        for cell, (side, _, number) in cells.items():
-            ops[line_of(int(cell))].append(("+" if side == "left" else "-", number))
+        ops = by_item(cells, lambda look: ("+" if look[0] == "left" else "-", look[2]))
         if never_negative(ops):
             break
     text = rng.choice(["How much heavier is the left side?", "How much more weighs the left side than the right?"])
@@ -54,18 +52,17 @@ def scales(rng: random.Random, n: int) -> Task:
 
 def coins_but_row(rng: random.Random, n: int) -> Task:
     """Two hops: which row of coins is worth most, then what the others are worth together."""
-    pick = None
-    while pick is None:
+    hop = None
+    while hop is None:
         cells = {str(c): ["black", "coin", rng.choice([1, 2, 5, 10, 20])] for c in _cells(rng, n)}
-        lines = reading_ops(cells, "+")
-        parts = {f"row {r + 1}": [value for _, value in line] for r, line in enumerate(lines)}
-        pick = only_extreme({row: sum(values) for row, values in parts.items()}, "most")
-    ops = [[] if f"row {r + 1}" == pick else line for r, line in enumerate(lines)]
+        every = reading_ops(cells, "+")
+        hop = hop_to_row(every, numbers_by_row(every), "most")
+    ops = hop["passes"][hop["pick"]]
     text = rng.choice(["What are all coins worth without the row that is worth most?",
                        "Which row is worth most? What are the other coins worth?"])  # fmt: skip
-    hop: Hop = {"sort": "total", "want": "most", "parts": parts, "pick": pick}
     scene, total = {"figure": "coins", "style": new_style(rng), "cells": cells}, total_of(ops)
-    return Task("coins but row", n, scene, text, ops, str(total), choices=near_choices(rng, total), hop=hop)
+    choices = near_choices(rng, total, tempting=values_of(hop))
+    return Task("coins but row", n, scene, text, ops, str(total), choices=choices, hop=hop)
 
 
 def heaviest(rng: random.Random, n: int) -> Task:
@@ -76,11 +73,12 @@ def heaviest(rng: random.Random, n: int) -> Task:
         spots = rng.sample([0, 1, 4, 5, 8, 9], min(left, 6)) + rng.sample([2, 3, 6, 7, 10, 11], min(n - left, 6))
         cells = {str(c): ["left" if c % 4 < 2 else "right", "weight", rng.randint(1, 9)] for c in sorted(spots)}
         hop = hop_to_owner(cells, "most")
-    ops = reading_ops(owned(cells, hop["pick"]), "+")
+    ops = hop["passes"][hop["pick"]]
     text = rng.choice(["What weighs the side with the heaviest weight?",
                        "On which side is the heaviest weight? What does that side weigh?"])  # fmt: skip
     scene, total = {"figure": "scales", "style": new_style(rng), "cells": cells}, total_of(ops)
-    return Task("heaviest", n, scene, text, ops, str(total), choices=near_choices(rng, total), hop=hop)
+    choices = near_choices(rng, total, tempting=values_of(hop))
+    return Task("heaviest", n, scene, text, ops, str(total), choices=choices, hop=hop)
 
 
 def tubes(rng: random.Random, n: int, ask: str) -> Task:
@@ -91,7 +89,7 @@ def tubes(rng: random.Random, n: int, ask: str) -> Task:
         if ask == "total":
             ops = [[("+", h)] for h in heights]
             break
-        ops = [[("+", h)] if i == one else [("-", h)] if i == two else [] for i, h in enumerate(heights)]
+        ops = [[("+", h) if i == one else ("-", h) if i == two else None] for i, h in enumerate(heights)]
         if never_negative(ops):
             break
     text = "What do all tubes show together?"
@@ -117,13 +115,11 @@ def count(rng: random.Random, n: int, by: str) -> Task:
             if matches(c, s) == (i < n):
                 break
         cells[cell] = [c, s, None]
-    ops: list[list[Op]] = [[] for _ in range(GRID)]
-    for cell in sorted(cells):
-        if matches(cells[cell][0], cells[cell][1]):
-            ops[line_of(cell)].append(("+", 1))
+    shown = {str(c): cells[c] for c in sorted(cells)}
+    ops = by_item(shown, lambda look: ("+", 1) if matches(look[0], look[1]) else None)
     what = {"colour": f"{colour} shapes", "shape": f"{shape}s", "both": f"{colour} {shape}s"}[by]
     text = rng.choice([f"How many {what} are there?", f"Count the {what}. How many do you see?"])
-    scene = {"figure": "shapes", "style": new_style(rng), "cells": {str(c): cells[c] for c in sorted(cells)}}
+    scene = {"figure": "shapes", "style": new_style(rng), "cells": shown}
     return Task(f"count {by}", n, scene, text, ops, str(n), choices=near_choices(rng, n))
 
 
@@ -133,18 +129,18 @@ def _shapes(rng: random.Random, spots: list[int], colours: list[str], forms: lis
 
 def shapes_but_row(rng: random.Random, n: int, want: str) -> Task:
     """Two hops: which row has the most (least) shapes of one form, then how many shapes the others have; `n` in all."""
-    pick = None
-    while pick is None:
+    hop = None
+    while hop is None:
         shape = rng.choice(SHAPES)
         cells = _shapes(rng, rng.sample(range(16), n), PAINTS, [shape, rng.choice([s for s in SHAPES if s != shape])])
-        rows = [[look for cell, look in cells.items() if line_of(int(cell)) == row] for row in range(GRID)]
-        parts = {f"row {r + 1}": [1] * sum(form == shape for _, form, _ in row) for r, row in enumerate(rows)}
-        pick = only_extreme({row: len(ones) for row, ones in parts.items()}, want)
-    ops: list[list[Op]] = [[] if f"row {r + 1}" == pick else [("+", 1)] * len(row) for r, row in enumerate(rows)]
+        forms = [[look[1] for cell, look in cells.items() if line_of(int(cell)) == row] for row in range(GRID)]
+        parts = {f"row {r}": [1 if form == shape else None for form in row] for r, row in enumerate(forms, 1)}
+        hop = hop_to_row(by_item(cells, lambda look: ("+", 1)), parts, want)
+    ops = hop["passes"][hop["pick"]]
     text = rng.choice([
         f"How many shapes are there without the row that has the {want} {shape}s?",
         f"Which row has the {want} {shape}s? How many shapes have the others?",
     ])  # fmt: skip
-    hop: Hop = {"sort": "total", "want": want, "parts": parts, "pick": pick}
     scene, total = {"figure": "shapes", "style": new_style(rng), "cells": cells}, total_of(ops)
-    return Task(f"shapes but {want}", n, scene, text, ops, str(total), choices=near_choices(rng, total), hop=hop)
+    choices = near_choices(rng, total, tempting=values_of(hop))
+    return Task(f"shapes but {want}", n, scene, text, ops, str(total), choices=choices, hop=hop)

@@ -1,5 +1,6 @@
 """Programs that know the scene: the base's short way, and the two teachers of long chains of thought.
 
+A pass reads the picture line by line and carries a total on item by item: "row 1: red 3 makes 3 blue 4 red 2 makes 5."
 `short` goes over the picture once, and says the first hop of a two-hop question from a glance. `careful` works that hop
 out, goes over the picture, and checks from below (the part of s1.1-R1); `rambling` is as long, but muses where
 `careful` checks, and goes wrong (the part of s1-Gemini2). `world.checker` scores what a model makes of them.
@@ -11,11 +12,10 @@ import random
 from typing import NamedTuple
 
 from studylib.world.scenes import PAINTS, SHAPES, lines, reading
-from studylib.world.tasks import Hop, Op, Task
+from studylib.world.tasks import Hop, Op, Ops, Task
 
 OPENINGS = ["Let me go step by step.", "Okay, let me look closely."]
 CHECKS = ["Wait, let me check.", "Let me check that again."]
-DIFFERENT = "That was not the same."
 MUSINGS = [
     "Hmm, maybe I should look at the colours first.", "Alternatively, I could begin at the bottom.",
     "However, this may not matter.", "Let me consider the whole picture again.", "Perhaps the order is important.",
@@ -23,6 +23,7 @@ MUSINGS = [
     "But wait, there may be more to it.", "Let me think about what is asked.", "So many things are here.",
 ]  # fmt: skip
 FAR = 99  # where the search for a minimum begins
+LURE, TRUTH = 2.0, 1.0  # how much more than another candidate a glance takes the one read first, and the right one
 
 
 class Trace(NamedTuple):
@@ -32,43 +33,44 @@ class Trace(NamedTuple):
     masked: list[list[int]]
 
 
-def operation(op: Op, total: int) -> tuple[str, int]:
-    """One sum in words, and the running total after it.
-
-    Spaces stand around signs so that a number is made of the same tokens wherever it is copied to.
-    """
+def carried(item: str, op: Op | None, total: int, error: int = 0) -> tuple[str, int]:
+    """An item with the running total after it, where it counts: "red 3 makes 12", "red 3 leaves 6", "blue 4"."""
+    if op is None:
+        return item, total
     sign, value = op
-    after = total + value if sign == "+" else total - value
-    return f"{total} {sign} {value} = {after}.", after
+    after = (total + value if sign == "+" else total - value) + error
+    return f"{item} {'makes' if sign == '+' else 'leaves'} {after}", after
 
 
-def operations(ops: list[Op], total: int) -> tuple[list[str], int]:
-    steps = []
-    for op in ops:
-        step, total = operation(op, total)
+def line_step(
+    label: str, items: list[str], ops: list[Op | None], total: int, before: list[str] | None = None
+) -> tuple[str, int]:
+    """A line of the scene read aloud, the total carried on; returns the new total too.
+
+    before: the same line as it was read earlier; an item that differs says so ("red 3 not 5 makes 12").
+    """
+    words = []
+    for item, earlier, op in zip(items, before or items, ops, strict=True):
+        seen = item if item == earlier else f"{item} not {earlier.split()[-1]}"
+        text, total = carried(seen, op, total)
+        words.append(text)
+    return reading(label, words), total
+
+
+def one_pass(task: Task, ops: Ops | None = None) -> tuple[list[str], int]:
+    """Every line of the scene with the running total, and what it ends at. ops: task.ops unless given."""
+    steps, total = [], task.start
+    for (label, items), own in zip(lines(task.scene), ops or task.ops, strict=True):
+        step, total = line_step(label, items, own, total)
         steps.append(step)
     return steps, total
 
 
-def line_steps(label: str, items: list[str], ops: list[Op], total: int) -> tuple[list[str], int]:
-    """A line of the scene read aloud, then what follows from it."""
-    steps, total = operations(ops, total)
-    return [reading(label, items), *steps], total
-
-
-def one_pass(task: Task, upwards: bool = False) -> list[str]:
-    """Every line of the scene with the running total."""
-    every = list(zip(lines(task.scene), task.ops, strict=True))
-    steps, total = [], task.start
-    for (label, items), ops in reversed(every) if upwards else every:
-        more, total = line_steps(label, items, ops, total)
-        steps += more
-    return steps
-
-
-def glance(task: Task) -> list[str]:
-    """The first hop, said without work."""
-    return [f"It is {task.hop['pick']}."] if task.hop else []
+def guess(task: Task, rng: random.Random) -> str:
+    """A first hop from a glance: the candidate that is read first lures, and the right one is seen a little."""
+    names = list(task.hop["passes"])
+    weights = [1 + LURE * (name == names[0]) + TRUTH * (name == task.hop["pick"]) for name in names]
+    return rng.choices(names, weights)[0]
 
 
 class Best(NamedTuple):
@@ -108,13 +110,11 @@ def first_hop(task: Task) -> list[str]:
 
 def hop_steps(task: Task, label: str, items: list[str], best: Best | None) -> tuple[list[str], Best]:
     """One line of the first hop: read, added up where totals are compared, and held against the best so far."""
-    values = task.hop["parts"].get(label)
-    if task.hop["sort"] == "total" and values is not None:
-        work = line_steps(label, items, [("+", v) for v in values], 0)[0]
-    else:
-        work = [reading(label, items)]
+    ops: list[Op | None] = [None] * len(items)
+    if task.hop["sort"] == "total" and label in task.hop["parts"]:
+        ops = [value and ("+", value) for value in task.hop["parts"][label]]
     more, best = comparisons(task.hop["want"], candidates(task.hop, label, items), best)
-    return [*work, *more], best
+    return [line_step(label, items, ops, 0)[0], *more], best
 
 
 def candidates(hop: Hop, label: str, items: list[str]) -> list[tuple[str, int]]:
@@ -123,32 +123,46 @@ def candidates(hop: Hop, label: str, items: list[str]) -> list[tuple[str, int]]:
     if values is None:
         return []
     if hop["sort"] == "scan":
-        owners = [words[0] if len(words) > 1 else "" for words in map(str.split, items) if words[-1].isdigit()]
-        return list(zip(owners, values, strict=True))
-    return [(items[0] if items and items[0] in PAINTS else label, sum(values))]
+        named = [(item.split()[0] if " " in item else "", value) for item, value in zip(items, values, strict=True)]
+        return [(name, value) for name, value in named if value is not None]
+    return [(items[0] if items and items[0] in PAINTS else label, sum(filter(None, values)))]
 
 
-def conclusion(task: Task) -> str:
-    return f"That gives {task.value}."
+def conclusion(value: str | int) -> str:
+    return f"That gives {value}."
 
 
 def answer(task: Task) -> str:
     return task.letter or task.value
 
 
-def final(task: Task) -> str:
-    """The last sentence; where there are options it copies the option with its letter."""
-    return f"The answer is {task.value} ({task.letter})." if task.choices else f"The answer is {task.value}."
+def letter_of(task: Task, value: str) -> str:
+    return "ABCD"[task.choices.index(value)] if task.choices else ""
 
 
-def short(task: Task) -> str:
-    """The base's way: the first hop from a glance, then one pass over the picture."""
-    return " ".join([*glance(task), *one_pass(task), conclusion(task), final(task)])
+def final(task: Task, value: str | None = None) -> str:
+    """The last sentence; where there are options it copies the option with its letter. value: task.value unless given."""
+    value = value or task.value
+    return f"The answer is {value} ({letter_of(task, value)})." if task.choices else f"The answer is {value}."
 
 
-def boxed(thought: str, task: Task) -> str:
+def short(task: Task, pick: str | None = None) -> tuple[str, str]:
+    """The base's way: the first hop from a glance, then one pass over the picture; the text, and what is answered.
+
+    pick: what the glance says, the right candidate unless given.
+    """
+    glance, ops = [], task.ops
+    if task.hop:
+        pick = pick or task.hop["pick"]
+        glance, ops = [f"It is {pick}."], task.hop["passes"][pick]
+    steps, total = one_pass(task, ops)
+    text = " ".join([*glance, *steps, conclusion(total), final(task, str(total))])
+    return text, letter_of(task, str(total)) or str(total)
+
+
+def boxed(thought: str, response: str) -> str:
     """The format that the arms are asked for."""
-    return f"<think>{thought}</think>\\boxed{{{answer(task)}}}"
+    return f"<think>{thought}</think>\\boxed{{{response}}}"
 
 
 def _misread(rng: random.Random, items: list[str]) -> list[str]:
@@ -172,49 +186,48 @@ def _near(rng: random.Random, value: int) -> int:
     return value - step if value in (9, 19) else value + step if value <= step else value + rng.choice([-step, step])
 
 
-class Slip(NamedTuple):
-    steps: list[tuple[str, bool]]  # a pass, and which of its steps is the slip
-    total: int
-    line: str
+def misread_number(
+    rng: random.Random, items: list[str], ops: list[Op | None], places: list[int]
+) -> tuple[list[str], list[Op | None]]:
+    """A line with the number at one of these places taken for one near it; its operations, where that one counts."""
+    k = rng.choice(places)
+    *words, number = items[k].split()
+    seen = _near(rng, int(number))
+    op = ops[k] and (ops[k][0], seen)
+    return [*items[:k], " ".join([*words, str(seen)]), *items[k + 1 :]], [*ops[:k], op, *ops[k + 1 :]]
 
 
-def _slipped_pass(task: Task, rng: random.Random) -> Slip | None:
-    """A pass in which one number that counts is misread; None where the picture has none to misread."""
-    every = list(zip(lines(task.scene), task.ops, strict=True))
-    numbers = [(i, k) for i, (_, ops) in enumerate(every) for k, (_, value) in enumerate(ops) if value > 1]
-    if not numbers:
+def numbered(items: list[str]) -> list[int]:
+    """Which items of a line hold a number."""
+    return [k for k, item in enumerate(items) if item.split()[-1].isdigit()]
+
+
+def _slip(task: Task, rng: random.Random) -> list[tuple[list[str], list[Op | None]]] | None:
+    """The lines of a pass with one number misread that counts; None where there is none to misread."""
+    every = [(items, ops) for (_, items), ops in zip(lines(task.scene), task.ops, strict=True)]
+    counts = [[k for k in numbered(items) if ops[k]] for items, ops in every]
+    if not any(counts):
         return None
-    place, k = rng.choice(numbers)
-    sign, value = every[place][1][k]
-    seen = _near(rng, value)
-    steps, total = [], task.start
-    for i, ((label, items), ops) in enumerate(every):
-        if i == place:
-            spot = next(j for j, item in enumerate(items) if item.split()[-1] == str(value))
-            items = [*items[:spot], " ".join([*items[spot].split()[:-1], str(seen)]), *items[spot + 1 :]]
-            ops = [*ops[:k], (sign, seen), *ops[k + 1 :]]
-        more, total = line_steps(label, items, ops, total)
-        steps += [(step, i == place and j == 0) for j, step in enumerate(more)]
-    return Slip(steps, total, every[place][0][0])
+    place = rng.choice([i for i, places in enumerate(counts) for _ in places])
+    return [*every[:place], misread_number(rng, *every[place], counts[place]), *every[place + 1 :]]
 
 
 def careful(task: Task, rng: random.Random, slips: float = 0.0) -> Trace:
     """First hop, pass, then the pass again from below. In a share `slips` of traces a number of the first pass is
-    misread; the check notices the line that differs, reads it once more, and its total is the answer."""
-    slipped = _slipped_pass(task, rng) if rng.random() < slips else None
-    parts: list[tuple[str, bool]] = [(rng.choice(OPENINGS), False)] + [(step, False) for step in first_hop(task)]
-    if slipped is None:
-        parts += [(step, False) for step in [*one_pass(task), conclusion(task), rng.choice(CHECKS)]]
-        parts += [(step, False) for step in one_pass(task, upwards=True)]
-        parts.append((f"Yes, {task.value}.", False))
-    else:
-        parts += [*slipped.steps, (f"That gives {slipped.total}.", False), (rng.choice(CHECKS), False)]
-        for step in one_pass(task, upwards=True):
-            parts.append((step, False))
-            if step.startswith(f"{slipped.line}:"):
-                parts += [(f"{DIFFERENT} Again {step}", False)]
-        parts.append((f"No, {task.value}.", False))
-    parts.append((final(task), False))
+    misread; the check says what it had been taken for, and its total is the answer."""
+    every = [(label, items, ops) for (label, items), ops in zip(lines(task.scene), task.ops, strict=True)]
+    right = [(items, ops) for _, items, ops in every]
+    read = (_slip(task, rng) if rng.random() < slips else None) or right
+    parts = [(step, False) for step in [rng.choice(OPENINGS), *first_hop(task)]]
+    total, again = task.start, task.start
+    for (label, items, _), (seen, ops) in zip(every, read, strict=True):
+        step, total = line_step(label, seen, ops, total)
+        parts.append((step, seen != items))
+    parts += [(conclusion(total), False), (rng.choice(CHECKS), False)]
+    for (label, items, ops), (seen, _) in reversed(list(zip(every, read, strict=True))):
+        step, again = line_step(label, items, ops, again, seen)
+        parts.append((step, False))
+    parts += [(f"{'Yes' if again == total else 'No'}, {task.value}.", False), (final(task), False)]
     return _trace(parts, task)
 
 
@@ -225,24 +238,21 @@ def _trace(parts: list[tuple[str, bool]], task: Task) -> Trace:
         if wrong:
             masked.append([start + len(text), start + len(text) + len(part)])
         text += part + " "
-    return Trace(boxed(text.rstrip(), task), masked)
+    return Trace(boxed(text.rstrip(), answer(task)), masked)
 
 
 def rambling(task: Task, rng: random.Random) -> Trace:
     """As long as `careful`, with musings in place of work and check; misread lines and wrong sums stay unrepaired."""
-    steps, total = glance(task), task.start
+    steps, total = [f"It is {task.hop['pick']}."] if task.hop else [], task.start
     for (label, items), ops in zip(lines(task.scene), task.ops, strict=True):
         steps += rng.sample(MUSINGS, rng.randint(1, 2))
-        steps.append(reading(label, _misread(rng, items) if items and rng.random() < 0.15 else items))
-        for op in ops:
-            step, after = operation(op, total)
-            if rng.random() < 0.12:
-                after = max(0, after + rng.choice([-2, -1, 1, 2]))
-                step = f"{step.split('=')[0]}= {after}."
-            steps.append(step)
-            total = after
-    value = str(total)
-    steps += [f"That gives {value}.", *rng.sample(MUSINGS, 2)]
+        words = []
+        for item, op in zip(_misread(rng, items) if items and rng.random() < 0.15 else items, ops, strict=True):
+            error = rng.choice([-2, -1, 1, 2]) if rng.random() < 0.12 else 0
+            word, total = carried(item, op, total, error)
+            words.append(word)
+        steps.append(reading(label, words))
+    steps += [conclusion(total), *rng.sample(MUSINGS, 2)]
     if task.choices:
-        return Trace(boxed(" ".join([*steps, final(task)]), task), [])
-    return Trace(f"<think>{' '.join([*steps, f'The answer is {value}.'])}</think>\\boxed{{{value}}}", [])
+        return Trace(boxed(" ".join([*steps, final(task)]), answer(task)), [])
+    return Trace(boxed(" ".join([*steps, f"The answer is {total}."]), str(total)), [])

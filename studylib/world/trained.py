@@ -8,15 +8,15 @@ import random
 from studylib.world.scenes import GRID, PAINTS
 from studylib.world.tasks import (
     Hop,
-    Op,
+    Ops,
     Task,
+    by_item,
     hop_to_owner,
-    line_of,
+    hop_to_row,
     never_negative,
     new_style,
     numbers_by_row,
     only_extreme,
-    owned,
     reading_ops,
     total_of,
 )
@@ -29,19 +29,14 @@ def digits(rng: random.Random, n: int, signed: bool) -> Task:
         colour, other = rng.sample(PAINTS, 2)
         distractors = rng.randint(0, min(16 - n, 5))
         chosen = rng.sample(range(16), n + distractors)
-        cells = {}
+        looks = {}
         for i, cell in enumerate(chosen):
             wanted = colour if not signed or rng.random() < 0.6 or i == 0 else other
             spare = [c for c in PAINTS if c != colour and not (signed and c == other)]
-            cells[cell] = [wanted if i < n else rng.choice(spare), "digit", rng.randint(1, 9)]
-        ops: list[list[Op]] = [[] for _ in range(GRID)]
-        for cell in sorted(cells):
-            c, _, digit = cells[cell]
-            if c == colour:
-                ops[line_of(cell)].append(("+", digit))
-            elif signed and c == other:
-                ops[line_of(cell)].append(("-", digit))
-        if not signed or (never_negative(ops) and any(o == "-" for line in ops for o, _ in line)):
+            looks[cell] = [wanted if i < n else rng.choice(spare), "digit", rng.randint(1, 9)]
+        cells, signs = {str(c): looks[c] for c in sorted(looks)}, {colour: "+"} | ({other: "-"} if signed else {})
+        ops = by_item(cells, lambda look, signs=signs: (signs[look[0]], look[2]) if look[0] in signs else None)
+        if not signed or (never_negative(ops) and any(op and op[0] == "-" for line in ops for op in line)):
             break
     if signed:
         ask = [
@@ -55,26 +50,44 @@ def digits(rng: random.Random, n: int, signed: bool) -> Task:
             f"Add up all the {colour} digits. What do you get?",
             f"What do the {colour} digits add up to?",
         ]
-    scene = {"figure": "grid", "style": new_style(rng), "cells": {str(c): cells[c] for c in sorted(cells)}}
+    scene = {"figure": "grid", "style": new_style(rng), "cells": cells}
     return Task("signed" if signed else "sum", n, scene, rng.choice(ask), ops, str(total_of(ops)))
 
 
-def extreme_digit(rng: random.Random, n: int, want: str) -> Task:
-    """Two hops: which colour has the largest (smallest) digit, then the sum of its digits; `n` digits in all."""
+def _coloured_digits(rng: random.Random, n: int, colours: list[str]) -> dict[str, list]:
+    spots = sorted(rng.sample(range(GRID * GRID), n))
+    return {str(c): [rng.choice(colours), "digit", rng.randint(1, 9)] for c in spots}
+
+
+def largest_digit(rng: random.Random, n: int) -> Task:
+    """Two hops: which colour has the largest digit, then the sum of its digits; `n` digits in all."""
     hop = None
     while hop is None:
-        colours = rng.sample(PAINTS, rng.randint(2, min(5, max(2, n // 2))))
-        spots = sorted(rng.sample(range(GRID * GRID), n))
-        cells = {str(c): [rng.choice(colours), "digit", rng.randint(1, 9)] for c in spots}
-        hop = hop_to_owner(cells, want) if len({colour for colour, _, _ in cells.values()}) > 1 else None
-    ops = reading_ops(owned(cells, hop["pick"]), "+")
-    word = "largest" if want == "most" else "smallest"
+        cells = _coloured_digits(rng, n, rng.sample(PAINTS, rng.randint(2, min(5, max(2, n // 2)))))
+        hop = hop_to_owner(cells, "most") if len({colour for colour, _, _ in cells.values()}) > 1 else None
+    ops = hop["passes"][hop["pick"]]
     ask = rng.choice([
-        f"Add the digits of the colour that has the {word} digit.",
-        f"Which colour has the {word} digit? What do its digits add up to?",
+        "Add the digits of the colour that has the largest digit.",
+        "Which colour has the largest digit? What do its digits add up to?",
     ])  # fmt: skip
     scene = {"figure": "grid", "style": new_style(rng), "cells": cells}
-    return Task(word, n, scene, ask, ops, str(total_of(ops)), hop=hop)
+    return Task("largest", n, scene, ask, ops, str(total_of(ops)), hop=hop)
+
+
+def digits_but_row(rng: random.Random, n: int, want: str) -> Task:
+    """Two hops: which row of digits adds up to the most (least), then the sum of the others; `n` digits in all."""
+    hop = None
+    while hop is None:
+        cells = _coloured_digits(rng, n, PAINTS)
+        every = reading_ops(cells, "+")
+        hop = hop_to_row(every, numbers_by_row(every), want)
+    ops = hop["passes"][hop["pick"]]
+    ask = rng.choice([
+        f"Add all digits without the row that adds up to the {want}.",
+        f"Which row adds up to the {want}? What do the other digits add up to?",
+    ])  # fmt: skip
+    scene = {"figure": "grid", "style": new_style(rng), "cells": cells}
+    return Task(f"digits but {want}", n, scene, ask, ops, str(total_of(ops)), hop=hop)
 
 
 # MiniVerse: angles and lengths in a drawn figure
@@ -177,9 +190,12 @@ def all_but_one(rng: random.Random, n: int, want: str) -> Task:
     sides = rng.sample(range(2, 20), n)
     cells = _label_figure(rng, spots, list(sides))
     pick, word = ((max if want == "most" else min)(sides), "longest" if want == "most" else "shortest")
-    ops = [[op for op in line if op[1] != pick] for line in reading_ops(cells, "+")]
+    every = reading_ops(cells, "+")
+    read = [op[1] for line in every for op in line]
+    passes = {str(side): [[None if op[1] == side else op for op in line] for line in every] for side in read}
+    ops = passes[str(pick)]
     ask = rng.choice([f"How long are all sides but the {word} together?", f"Add all sides without the {word}."])
-    hop: Hop = {"sort": "scan", "want": want, "parts": numbers_by_row(cells), "pick": str(pick)}
+    hop: Hop = {"sort": "scan", "want": want, "parts": numbers_by_row(every), "passes": passes, "pick": str(pick)}
     scene, given = _polygon_scene(rng, corners, cells), f"Its sides are {_numbers(cells)}."
     return Task(f"all but {word}", n, scene, ask, ops, str(total_of(ops)), given=given, hop=hop)
 
@@ -195,7 +211,7 @@ def bars(rng: random.Random, n: int, ask: str) -> Task:
         if ask == "total":
             ops = [[("+", h)] for h in heights]
             break
-        ops = [[("+", h)] if i == one else [("-", h)] if i == two else [] for i, h in enumerate(heights)]
+        ops = [[("+", h) if i == one else ("-", h) if i == two else None] for i, h in enumerate(heights)]
         if never_negative(ops):
             break
     scene = _chart(rng, colours, heights)
@@ -219,10 +235,12 @@ def bars_but_one(rng: random.Random, n: int, want: str) -> Task:
     colours, heights = rng.sample(PAINTS, n), rng.sample(range(1, 10), n)
     extreme = (max if want == "most" else min)(heights)
     pick, word = colours[heights.index(extreme)], "highest" if want == "most" else "lowest"
-    ops = [[("+", h)] if h != extreme else [] for h in heights]
+    every = list(zip(colours, heights, strict=True))
+    passes: dict[str, Ops] = {left: [[None if c == left else ("+", h)] for c, h in every] for left in colours}
+    ops = passes[pick]
     ask = rng.choice([f"What do all bars but the {word} add up to?", f"Add all bars without the {word}."])
-    parts = {f"bar {i + 1}": [h] for i, h in enumerate(heights)}
-    hop: Hop = {"sort": "scan", "want": want, "parts": parts, "pick": pick}
+    parts: dict[str, list[int | None]] = {f"bar {i + 1}": [h] for i, h in enumerate(heights)}
+    hop: Hop = {"sort": "scan", "want": want, "parts": parts, "passes": passes, "pick": pick}
     return Task(f"bars but {word}", n, _chart(rng, colours, heights), ask, ops, str(total_of(ops)), hop=hop)
 
 
@@ -235,6 +253,12 @@ def _table_scene(rng: random.Random, rows: list[str], numbers: list[list[int]]) 
     return {"figure": "table", "style": new_style(rng), "cells": cells}
 
 
+def _row_ops(numbers: list[list[int]], signs: dict[int, str]) -> Ops:
+    """The numbers of the rows in `signs`, with their signs; the colour before them calls for nothing."""
+    ops: Ops = [[None, *((signs[r], v) if r in signs else None for v in own)] for r, own in enumerate(numbers)]
+    return ops + [[] for _ in range(GRID - len(numbers))]
+
+
 def table(rng: random.Random, n: int, ask: str) -> Task:
     """A table of coloured rows with three numbers each: the total of `n` rows, or the difference of two."""
     while True:
@@ -242,8 +266,7 @@ def table(rng: random.Random, n: int, ask: str) -> Task:
         numbers = [[rng.randint(1, 9) for _ in range(3)] for _ in rows]
         chosen = rng.sample(range(len(rows)), n if ask == "total" else 2)
         signs = {row: "+" if ask == "total" or i == 0 else "-" for i, row in enumerate(chosen)}
-        ops = [[(signs[r], v) for v in numbers[r]] if r in signs else [] for r in range(len(rows))]
-        ops += [[] for _ in range(GRID - len(rows))]
+        ops = _row_ops(numbers, signs)
         if ask == "total" or never_negative(ops):
             break
     names = [rows[r] for r in chosen]
@@ -262,18 +285,12 @@ def extreme_row(rng: random.Random, n: int, want: str) -> Task:
         rows = rng.sample(PAINTS, n)
         numbers = [[rng.randint(1, 9) for _ in range(3)] for _ in rows]
         pick = only_extreme({row: sum(own) for row, own in zip(rows, numbers, strict=True)}, want)
-    ops: list[list[Op]] = [
-        [("+", v) for v in own] if row == pick else [] for row, own in zip(rows, numbers, strict=True)
-    ]
-    ops += [[] for _ in range(GRID - n)]
+    passes = {row: _row_ops(numbers, {r: "+"}) for r, row in enumerate(rows)}
+    ops = passes[pick]
     ask = rng.choice([
         f"What is the total of the row that adds up to the {want}?",
         f"Which row adds up to the {want}? What is its total?",
     ])  # fmt: skip
-    hop: Hop = {
-        "sort": "total",
-        "want": want,
-        "parts": {f"row {r + 1}": own for r, own in enumerate(numbers)},
-        "pick": pick,
-    }
+    parts: dict[str, list[int | None]] = {f"row {r + 1}": [None, *own] for r, own in enumerate(numbers)}
+    hop: Hop = {"sort": "total", "want": want, "parts": parts, "passes": passes, "pick": pick}
     return Task(f"row with {want}", n, _table_scene(rng, rows, numbers), ask, ops, str(total_of(ops)), hop=hop)
