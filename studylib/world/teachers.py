@@ -141,7 +141,7 @@ def letter_of(task: Task, value: str) -> str:
 
 
 def final(task: Task, value: str | None = None) -> str:
-    """The last sentence; where there are options it copies the option with its letter. value: task.value unless given."""
+    """The last sentence, with the letter of the option where there are options. value: task.value unless given."""
     value = value or task.value
     return f"The answer is {value} ({letter_of(task, value)})." if task.choices else f"The answer is {value}."
 
