@@ -112,7 +112,10 @@ def test_each_part_of_the_prediction_ends_in_a_word_and_what_was_not_run_says_so
     wanted = {"groups-10": "held", "rl-hard-10": "did not hold", "two_stage-adds-10": "undecided", "rl-without": "held"}
     assert table["outcome"][list(wanted)].to_dict() == wanted
     assert table.loc["dial-two_stage-synergy", "outcome"] == "held"  # not as good at every level: a trade
-    assert table.loc["dial-two_stage-synergy", "part"] == "At 0 %, not so: two-stage is as good."
+    assert (
+        table.loc["dial-two_stage-synergy", "part"]
+        == "At 0 % there is a trade: it is not so that two-stage is as good."
+    )
     assert set(table["outcome"].drop([*wanted, "dial-two_stage-synergy"])) == {"not run"}
     assert table.loc["groups-10", "estimate"] == 1
 
@@ -123,9 +126,7 @@ def synthetic() -> dict[str, dict]:
     made = {}
     for place, base in enumerate(("0 %", "0 %, other")):
         base_a, base_b = arm_scores("base", 16, 10 + place, 20), arm_scores("base", 16, 20 + place, 20).assign(seed=0)
-        arms = [
-            arm_scores(arm, 4, seed, 20, 0.2 * (place + i)) for i, arm in enumerate(scales.ARMS) for seed in (1, 2)
-        ]
+        arms = [arm_scores(arm, 4, seed, 20, 0.2 * (place + i)) for i, arm in enumerate(scales.ARMS) for seed in (1, 2)]
         levels = difficulty.with_parts(difficulty.tag_levels(base_a), ["MiniVision", "MiniVerse", "MiniVista"])
         made[base] = {"base_a": base_a.assign(seed=0), "base": base_b, "arms": pd.concat(arms), "levels": levels}
     return made
@@ -218,7 +219,8 @@ def test_the_chapter_runs_whole_on_two_bases(synthetic, monkeypatch, tmp_path, c
     assert saved == {"accuracy", "synergy", "long_way", "groups", "hard_gains", "outcome"}
     outcome = pd.read_csv(tmp_path / "tables" / "outcome.csv").set_index("id")["outcome"]
     assert outcome["groups-1"] == "not run" and outcome["rl-without"] == "did not hold"
-    assert "parts of the prediction" in capsys.readouterr().out
+    paragraph = capsys.readouterr().out
+    assert "parts of the prediction" in paragraph and "is not known here" in paragraph
 
 
 def pretend(monkeypatch, of: dict[str, dict]) -> None:

@@ -131,7 +131,7 @@ def as_parts(
 ) -> pd.DataFrame:
     """Everything that the prediction speaks of, in the rows that verdicts.judge reads, with the base as the level.
 
-    group_shares: groups by base. ways: long_way by base. differences: synergy.against_better by base. more: more_than_own.
+    By base: group_shares (groups), ways (long_way), differences (synergy.against_better). more: more_than_own.
     """
     tables = [more]
     if len(group_shares):
@@ -162,7 +162,7 @@ def outcome(claims: list[Claim], parts: pd.DataFrame, trades: pd.DataFrame) -> p
     ]
     other_way = {"holds": "fails", "fails": "holds", "undecided": "undecided"}
     for row in trades[trades["benchmarks"] == ALL].itertuples():
-        text = f"At {OWN}, not so: {row.claim[0].lower()}{row.claim[1:]}"
+        text = f"At {OWN} there is a trade: it is not so that {row.claim[0].lower()}{row.claim[1:]}"
         span = {name: getattr(row, name) for name in columns}
         rows.append({"id": f"dial-{row.id}", "part": text, **span, "outcome": WORDS[other_way[row.verdict]]})
     return pd.DataFrame(rows, columns=["id", "part", *columns, "outcome"])

@@ -110,10 +110,26 @@ def dial(outcome: pd.DataFrame, gains: pd.DataFrame, differences: pd.DataFrame) 
     above, below = whole[whole["low"] > 0], whole[whole["high"] < 0]
     return (
         f"Of the {len(outcome)} parts of the prediction: {', '.join(tally)}. "
-        f"Where it is hard (L4 and L5) RL gains {'; '.join(hard)} points. "
+        f"RL's gain in points where it is hard (L4 and L5): {'; '.join(hard)}. "
         f"Above the better parent, over all levels: {_which(above)}. Below it: {_which(below)}. "
-        f"Of the others ({len(whole) - len(above) - len(below)}) the interval holds zero: they are shown to be neither."
+        f"Of the others ({len(whole) - len(above) - len(below)}) the interval holds zero: neither is shown. "
+        f"{_so(outcome)}"
     )
+
+
+def _so(outcome: pd.DataFrame) -> str:
+    """What follows for the question of the chapter."""
+    adds = set(outcome.loc[outcome["id"].str.contains("-adds-"), "outcome"])
+    trades = set(outcome.loc[outcome["id"].str.endswith("-synergy"), "outcome"])
+    if "held" in adds and trades == {"held"}:
+        return "So it is exposure that decides: without it they trade, and with some of it they add up."
+    if "held" in adds:
+        return (
+            "So there is a dose at which SFT and RL add up; that they trade at 0 % is not shown of every combination."
+        )
+    if "not run" in adds:
+        return "Whether SFT and RL add up at another dose is not known here."
+    return "So no dose is known at which SFT and RL add up."
 
 
 def _which(rows: pd.DataFrame) -> str:
