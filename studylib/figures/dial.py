@@ -21,7 +21,7 @@ AT = {ALL: "all levels", LEVELS[0]: LEVELS[0], LEVELS[-1]: LEVELS[-1]}
 def accuracy_by_dose(accuracy: pd.DataFrame) -> go.Figure:
     """Accuracy in % of every arm on each base, over all benchmarks. accuracy: difficulty.accuracy by base."""
     cells = accuracy[accuracy["benchmark"] == ALL]
-    fig = make_subplots(2, 1, subplot_titles=list(ACCURACY), shared_xaxes="all", shared_yaxes="all")
+    fig = make_subplots(2, 1, subplot_titles=list(ACCURACY), shared_yaxes="all", vertical_spacing=0.14)
     names: set[str] = set()
     for row, arms in enumerate(ACCURACY.values(), 1):
         for i, arm in enumerate(arm for arm in arms if arm in set(cells["arm"])):
@@ -35,20 +35,21 @@ def accuracy_by_dose(accuracy: pd.DataFrame) -> go.Figure:
 def synergy_by_dose(differences: pd.DataFrame) -> go.Figure:
     """Each combination minus the better parent on each base: a row a part of the benchmarks, a column a level.
 
-    differences: synergy.against_better by base, in points.
+    differences: synergy.against_better by base, in points. Two seeds that disagree give an interval that would leave
+    nothing else to be seen: the axis has room for twice the median half width around the estimates, and cuts it there.
     """
     cells = differences[differences["level"].isin(list(AT))]
     panels = [panel for panel in (*PARTS, ALL) if panel in set(cells["benchmark"])]
     titles = [f"{panel},<br>{level}" for panel in panels for level in AT.values()]
-    fig = make_subplots(
-        len(panels), 3, subplot_titles=titles, shared_xaxes="all", shared_yaxes="all", vertical_spacing=0.1
-    )
+    fig = make_subplots(len(panels), 3, subplot_titles=titles, shared_yaxes="all", vertical_spacing=0.1)
     for row, panel in enumerate(panels, 1):
         for col, level in enumerate(AT, 1):
             here = cells[(cells["benchmark"] == panel) & (cells["level"] == level)]
             for i, arm in enumerate(in_order(list(cells["arm"].unique()))):
                 _add(fig, here[here["arm"] == arm], arm, 0.3 * (i - 0.5), row == col == 1, row, col)
     fig.add_hline(y=0, line={"color": FAINT, "width": 1}, layer="below")
+    room = cells["estimate"].abs().max() + (cells["high"] - cells["low"]).median()
+    fig.update_yaxes(range=[-room, room])
     fig.update_yaxes(title_text="points", title_standoff=4, col=1)
     _bases(fig, row=len(panels))
     return dress(fig, "Combination minus the better parent", 210 * len(panels) + 110, 2)
@@ -60,7 +61,7 @@ def long_way(ways: pd.DataFrame, groups: pd.DataFrame) -> go.Figure:
     ways: dial.long_way by base. groups: dial.groups by base, where there are any.
     """
     titles = ["Answers to test questions of two hops", "Groups of rollouts with one or more"]
-    fig = make_subplots(2, 1, subplot_titles=titles, shared_xaxes="all")
+    fig = make_subplots(2, 1, subplot_titles=titles, vertical_spacing=0.14)
     for i, (arm, cells) in enumerate(ways.groupby("arm")):
         _add(fig, cells, arm, 0.2 * (i - 0.5), True, 1, 1)
     if len(groups):
@@ -71,7 +72,10 @@ def long_way(ways: pd.DataFrame, groups: pd.DataFrame) -> go.Figure:
         points = go.Scatter(x=x, y=groups["estimate"].round(2), name="groups, counted", mode="markers")
         points.update(marker={"color": INK, "size": 8, "symbol": "circle"}, **error_bars(groups, INK))
         fig.add_trace(bars, row=2, col=1).add_trace(points, row=2, col=1)
-    fig.update_yaxes(title_text="the long way (%)", title_standoff=4, rangemode="tozero")
+    fig.update_traces(cliponaxis=False)  # many stand on the axis
+    fig.update_yaxes(title_standoff=4, rangemode="tozero")
+    for row, unit in enumerate(("answers (%)", "groups (%)"), 1):
+        fig.update_yaxes(title_text=unit, row=row)
     _bases(fig, row=2)
     return dress(fig, "How often the long way is gone", 600, 1)
 
@@ -88,7 +92,7 @@ def _add(fig: go.Figure, cells: pd.DataFrame, arm: str, shift: float, show: bool
 
 def _bases(fig: go.Figure, row: int) -> None:
     """The bases under the panels; what their percentages are of stands under the last row."""
-    names = [name.replace(", ", ",<br>") for name in PLACES]
+    names = [name.replace(" %", "").replace(", ", ",<br>") for name in PLACES]  # three panels fit a phone
     ends = [-0.5, max(PLACES.values()) + 0.5]
-    fig.update_xaxes(tickvals=list(PLACES.values()), ticktext=names, tickangle=0, range=ends)
-    fig.update_xaxes(title_text="seen the long way", title_standoff=4, showticklabels=True, row=row)
+    fig.update_xaxes(tickvals=list(PLACES.values()), ticktext=names, tickangle=0, range=ends, showticklabels=False)
+    fig.update_xaxes(title_text="long way seen (%)", title_standoff=4, showticklabels=True, row=row)

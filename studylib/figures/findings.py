@@ -79,7 +79,7 @@ def _points(value: float | None) -> str:
 def dial_accuracy(table: pd.DataFrame) -> str:
     """RL's lead over SFT on every base. table: difficulty.accuracy by base."""
     cells = table[table["benchmark"] == ALL].set_index(["base", "arm"])["estimate"]
-    parts = [f"{_points(cells[base, 'rl'] - cells[base, 'sft_eureka'])} at {base}" for base in table["base"].unique()]
+    parts = [f"{cells[base, 'rl'] - cells[base, 'sft_eureka']:+.1f} at {base}" for base in table["base"].unique()]
     return f"RL minus SFT over all: {'; '.join(parts)} (points)"
 
 
@@ -87,7 +87,7 @@ def dial_synergy(table: pd.DataFrame) -> str:
     """The combination that does best against the better parent on every base. table: against_better by base."""
     rows = table[(table["benchmark"] == ALL) & (table["level"] == ALL)]
     best = rows.loc[rows.groupby("base", sort=False)["estimate"].idxmax()]
-    parts = [f"{name_of(row.arm)} {_points(row.estimate)} at {row.base}" for row in best.itertuples()]
+    parts = [f"{name_of(row.arm)} {row.estimate:+.1f} at {row.base}" for row in best.itertuples()]
     return f"The best combination minus the better parent: {'; '.join(parts)} (points)"
 
 
