@@ -74,3 +74,67 @@ def at_least_as_good(verdicts: pd.DataFrame) -> str:
 
 def _points(value: float | None) -> str:
     return "no questions" if value is None else f"{value:+.0f}"
+
+
+def dial_accuracy(table: pd.DataFrame) -> str:
+    """RL's lead over SFT on every base. table: difficulty.accuracy by base."""
+    cells = table[table["benchmark"] == ALL].set_index(["base", "arm"])["estimate"]
+    parts = [f"{cells[base, 'rl'] - cells[base, 'sft_eureka']:+.1f} at {base}" for base in table["base"].unique()]
+    return f"RL minus SFT over all: {'; '.join(parts)} (points)"
+
+
+def dial_synergy(table: pd.DataFrame) -> str:
+    """The combination that does best against the better parent on every base. table: against_better by base."""
+    rows = table[(table["benchmark"] == ALL) & (table["level"] == ALL)]
+    best = rows.loc[rows.groupby("base", sort=False)["estimate"].idxmax()]
+    parts = [f"{name_of(row.arm)} {row.estimate:+.1f} at {row.base}" for row in best.itertuples()]
+    return f"The best combination minus the better parent: {'; '.join(parts)} (points)"
+
+
+def dial_ways(table: pd.DataFrame) -> str:
+    """How often RL goes the long way on every base. table: dial.long_way by base."""
+    rows = table[table["arm"] == "rl"]
+    return f"RL goes the long way in {', '.join(f'{row.estimate:.1f} % at {row.base}' for row in rows.itertuples())}"
+
+
+def dial(outcome: pd.DataFrame, gains: pd.DataFrame, differences: pd.DataFrame) -> str:
+    """What the dial says, in a paragraph: how the prediction fared, and where combinations add up.
+
+    outcome: dial.outcome. gains: dial.hard_gains by base. differences: synergy.against_better by base.
+    """
+    counts = outcome["outcome"].value_counts()
+    tally = [f"{counts.get(word, 0)} {word}" for word in ("held", "did not hold", "undecided", "not run")]
+    rl = gains[(gains["arm"] == "rl") & (gains["benchmark"] == ALL)]
+    hard = [f"{_span(row)} at {row.base}" for row in rl.itertuples()]
+    whole = differences[(differences["benchmark"] == ALL) & (differences["level"] == ALL)]
+    above, below = whole[whole["low"] > 0], whole[whole["high"] < 0]
+    return (
+        f"Of the {len(outcome)} parts of the prediction: {', '.join(tally)}. "
+        f"RL's gain in points where it is hard (L4 and L5): {'; '.join(hard)}. "
+        f"Above the better parent, over all levels: {_which(above)}. Below it: {_which(below)}. "
+        f"Of the others ({len(whole) - len(above) - len(below)}) the interval holds zero: neither is shown. "
+        f"{_so(outcome)}"
+    )
+
+
+def _so(outcome: pd.DataFrame) -> str:
+    """What follows for the question of the chapter."""
+    adds = set(outcome.loc[outcome["id"].str.contains("-adds-"), "outcome"])
+    trades = set(outcome.loc[outcome["id"].str.endswith("-synergy"), "outcome"])
+    if "held" in adds and trades == {"held"}:
+        return "So it is exposure that decides: without it they trade, and with some of it they add up."
+    if "held" in adds:
+        return (
+            "So there is a dose at which SFT and RL add up; that they trade at 0 % is not shown of every combination."
+        )
+    if "not run" in adds:
+        return "Whether SFT and RL add up at another dose is not known here."
+    return "So no dose is known at which SFT and RL add up."
+
+
+def _which(rows: pd.DataFrame) -> str:
+    return "; ".join(f"{name_of(row.arm)} at {row.base}, {_span(row)}" for row in rows.itertuples()) or "none"
+
+
+def _span(row) -> str:
+    return f"{row.estimate:+.1f} [{row.low:.1f}, {row.high:.1f}]"

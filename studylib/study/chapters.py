@@ -17,6 +17,7 @@ from studylib.paths import ROOT, reference_root
 from studylib.store import store
 from studylib.store.identity import Stage, imported_by
 from studylib.store.store import Run, Work
+from studylib.study import dial
 from studylib.study.notebook import Study
 from studylib.study.plan import plan_identity
 from studylib.study.progress import Logs, say
@@ -42,7 +43,8 @@ def chapter_named(start: str) -> Path:
 
 
 def chapter_stage(notebook: Path, study: Study) -> Stage:
-    """A chapter's identity: its cells, every stage that it could draw, other seeds that are there, the code it uses."""
+    """A chapter's identity: its cells, every stage that it could draw, other seeds that are there, the code it uses;
+    of the chapter that reads other scales, also what is there of these."""
     cells = json.loads(notebook.read_text())["cells"]
     source = json.dumps([[cell["cell_type"], "".join(cell["source"])] for cell in cells])
     params = {
@@ -50,7 +52,13 @@ def chapter_stage(notebook: Path, study: Study) -> Stage:
         "plan": plan_identity(study.plan),
         "other_seeds": {str(seed): _other_seed(study, seed) for seed in study.params.seeds if seed != study.seed},
     }
-    code = used_by("\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"))
+    written = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
+    if dial.__name__ in written:
+        params["dial"] = {
+            one.scale: {str(seed): _other_seed(one, seed) for seed in one.params.seeds}
+            for one in dial.others(study).values()
+        }
+    code = used_by(written)
     return Stage(f"chapter-{notebook.stem}", "chapter", params, {}, (*code, RESULTS), study.seed)
 
 

@@ -11,6 +11,7 @@ from studylib.paths import reference_root
 from studylib.store import store
 from studylib.store.store import MANIFEST, Run
 from studylib.study.chapters import chapter_stage, chapters
+from studylib.study.dial import without_chapters
 from studylib.study.notebook import Study
 from studylib.study.plan import plan_identity
 
@@ -19,7 +20,7 @@ _LIGHT = {".parquet", ".json", ".jsonl", ".csv", ".ipynb"}
 
 def write_reference(study: Study) -> None:
     """Copies tables, responses, logs and manifests of one seed, without weights and pictures, and the first
-    seed's executed chapters; at mini the notebooks show what these showed.
+    seed's executed chapters, where the scale has chapters; at mini the notebooks show what these showed.
 
     Raises StudyError if a stage or chapter has not been published.
     """
@@ -27,7 +28,7 @@ def write_reference(study: Study) -> None:
     runs = [store.find(stage, study.root) for stage in study.plan.values()]
     target.mkdir(parents=True, exist_ok=True)
     (target / f"plan.s{study.seed}.txt").write_text(plan_identity(study.plan))
-    first = study.seed == study.params.seeds[0]
+    first = study.seed == study.params.seeds[0] and not without_chapters(study.scale)
     executed = [(path, store.find(chapter_stage(path, study), study.root)) for path in chapters() if first]
     for run, stage in zip(runs, study.plan.values(), strict=True):
         _copy(run, target / "stages" / stage.label)
