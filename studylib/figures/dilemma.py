@@ -7,7 +7,7 @@ from plotly.subplots import make_subplots
 from studylib.analysis.difficulty import ALL, LEVELS, PARTS
 from studylib.analysis.printed import paper_name
 from studylib.analysis.verdicts import NON_INFERIORITY_MARGIN
-from studylib.figures.difficulty import level_axes, panel_order
+from studylib.figures.levels import level_axes, panel_order
 from studylib.figures.palette import (
     FAINT,
     INK,
