@@ -162,6 +162,14 @@ def test_at_the_papers_scale_its_benchmarks_stand_beside_themselves(study):
     assert sum(trace.name == "RL, paper (7B)" for trace in fig.data) == 5
 
 
+def test_rows_left_out_stand_by_dataset_and_reason_and_none_is_a_sentence():
+    rows = ["train.jsonl row 8: it has no answer, but None", "train.jsonl row 9: it has no answer, but None"]
+    facts = [{"unreadable": {"data.hub.queries": rows}}, {"unreadable": {"data.hub.queries": rows}}, {"rows": 3}]
+    shown = tables.exclusions(facts).data
+    assert shown.count("it has no answer, but None") == shown.count("<td>2</td>") == shown.count("row 8") == 1
+    assert "none is left out" in tables.exclusions([{"distributed": "NO"}]).data
+
+
 def test_a_question_without_a_picture_still_shows_its_text():
     row = question_rows(1)[0] | {"images": []}
     fig = samples.sample_grid([row, row | {"images": [Image.new("RGB", (8, 8))]}])
