@@ -193,14 +193,6 @@ def publish(
 
 
 @app.command()
-def dry_run() -> None:
-    """Run every stage of params/paper.yaml on small things, in two processes."""
-    from tests.paper.dry_run import dry_run as run
-
-    run()
-
-
-@app.command()
 def grade(rows: Path, jobs: Annotated[int, typer.Option(min=1, help="Worker processes.")] = 1) -> None:
     """Grade a JSONL file of rows with their responses: one JSON row each."""
     from studylib.grading import grade_file

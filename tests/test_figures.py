@@ -11,10 +11,7 @@ from synthetic import arm_scores, question_rows, training_log
 
 from studylib.analysis import difficulty, divergence, length, style
 from studylib.analysis.printed import paper_name, published, published_gains
-from studylib.figures import difficulty as by_level
-from studylib.figures import display, palette, samples, tables, training
-from studylib.figures import length as by_length
-from studylib.figures import style as by_style
+from studylib.figures import behaviour, display, levels, palette, samples, tables, tokens, training
 
 STAMP = "scale smoke, seed 1, plan abc"
 
@@ -36,19 +33,19 @@ def study() -> dict:
 
 @pytest.fixture(scope="module")
 def figures(study) -> dict[str, go.Figure]:
-    tokens = divergence.with_sentence_position(kl_table())
+    kl = divergence.with_sentence_position(kl_table())
     return {
-        "gain_by_level": by_level.gain_by_level(study["gains"], published_gains()),
-        "pass_rates": by_level.pass_rates(study["levels"]),
-        "level_sizes": by_level.level_sizes(study["levels"]),
-        "accuracy": by_level.accuracy_by_benchmark(study["accuracy"]),
-        "length_by_level": by_length.length_by_level(study["lengths"]),
-        "gain_against_length": by_length.gain_against_length(study["gains"], study["lengths"]),
-        "accuracy_against_length": by_length.accuracy_against_length(study["accuracy"], study["lengths"]),
+        "gain_by_level": levels.gain_by_level(study["gains"], published_gains()),
+        "pass_rates": levels.pass_rates(study["levels"]),
+        "level_sizes": levels.level_sizes(study["levels"]),
+        "accuracy": levels.accuracy_by_benchmark(study["accuracy"]),
+        "length_by_level": tokens.length_by_level(study["lengths"]),
+        "gain_against_length": tokens.gain_against_length(study["gains"], study["lengths"]),
+        "accuracy_against_length": tokens.accuracy_against_length(study["accuracy"], study["lengths"]),
         "rl_curves": training.rl_curves(training_log()),
-        "words": by_style.reflection_words(style.word_counts(study["scores"])),
-        "flows": by_style.flows(study["flows"], "base", "rl"),
-        "pivotal": by_style.pivotal_tokens({"rl": divergence.pivotal_tokens(tokens)}),
+        "words": behaviour.reflection_words(style.word_counts(study["scores"])),
+        "flows": behaviour.flows(study["flows"], "base", "rl"),
+        "pivotal": behaviour.pivotal_tokens({"rl": divergence.pivotal_tokens(kl)}),
         "samples": samples.sample_grid(question_rows()),
     }
 
@@ -161,8 +158,16 @@ def test_at_the_papers_scale_its_benchmarks_stand_beside_themselves(study):
     table = tables.beside_paper(accuracy, published("headline"), {"rl": "RL"})
     assert list(table.columns) == ["MathVision", "MathVerse", "MathVista", "MMMU", "MMStar", "average"]
     gains = study["gains"].assign(benchmark=lambda t: t["benchmark"].map(paper_name))
-    fig = by_level.gain_by_level(gains, published_gains())
+    fig = levels.gain_by_level(gains, published_gains())
     assert sum(trace.name == "RL, paper (7B)" for trace in fig.data) == 5
+
+
+def test_rows_left_out_stand_by_dataset_and_reason_and_none_is_a_sentence():
+    rows = ["train.jsonl row 8: it has no answer, but None", "train.jsonl row 9: it has no answer, but None"]
+    facts = [{"unreadable": {"data.hub.queries": rows}}, {"unreadable": {"data.hub.queries": rows}}, {"rows": 3}]
+    shown = tables.exclusions(facts).data
+    assert shown.count("it has no answer, but None") == shown.count("<td>2</td>") == shown.count("row 8") == 1
+    assert "none is left out" in tables.exclusions([{"distributed": "NO"}]).data
 
 
 def test_a_question_without_a_picture_still_shows_its_text():

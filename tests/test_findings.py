@@ -3,7 +3,7 @@
 import pandas as pd
 import plotly.graph_objects as go
 
-from studylib.figures import findings, palette, style
+from studylib.figures import behaviour, findings, palette
 
 
 def test_a_finding_holds_the_tables_numbers_with_their_signs():
@@ -29,7 +29,7 @@ def test_a_long_title_takes_lines_and_room_and_none_is_none():
 
 
 def test_gained_and_lost_are_no_arms_colours():
-    assert not {style.GAINED, style.LOST} & {
+    assert not {behaviour.GAINED, behaviour.LOST} & {
         *(colour for _, colour, _ in palette.ARMS.values()),
         *palette.SPARE_COLOURS,
     }

@@ -9,7 +9,7 @@ from synthetic import arm_scores
 
 from studylib.analysis.difficulty import tag_levels, with_parts
 from studylib.analysis.passk import pass_at, pass_at_k
-from studylib.figures.difficulty import pass_at_k as figure
+from studylib.figures.levels import pass_at_k as figure
 
 
 def test_pass_at_k_is_the_share_of_all_draws_that_hold_a_right_one():

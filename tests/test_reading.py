@@ -42,8 +42,8 @@ def test_a_table_is_kept_with_its_index_where_that_has_a_name(tmp_path, monkeypa
 
 def test_a_chapters_identity_holds_what_its_code_names():
     source = "from studylib import Study, analysis, figures\nfrom studylib.train.mixing import mix\n"
-    source += "kl = analysis.divergence\nfigures.length.length_by_level(r.lengths)\n"
-    wanted = ("studylib.analysis.divergence:*", "studylib.figures.length:length_by_level", "studylib.train.mixing:mix")
+    source += "kl = analysis.divergence\nfigures.tokens.length_by_level(r.lengths)\n"
+    wanted = ("studylib.analysis.divergence:*", "studylib.figures.tokens:length_by_level", "studylib.train.mixing:mix")
     assert used_by(source) == wanted
 
 

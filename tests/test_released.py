@@ -15,7 +15,7 @@ from studylib.analysis.printed import (
 )
 from studylib.engine.models import model_folder
 from studylib.errors import StudyError
-from studylib.figures.synergy import figure_1
+from studylib.figures.dilemma import figure_1
 from studylib.figures.tables import beside_paper
 from studylib.params.load import load_params
 from studylib.params.schema import Model

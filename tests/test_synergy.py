@@ -8,7 +8,7 @@ from studylib.analysis import difficulty, synergy
 from studylib.analysis.checkpoints import checkpoint_scores
 from studylib.analysis.printed import published_gains
 from studylib.analysis.verdicts import claims_of, judge
-from studylib.figures import synergy as figures
+from studylib.figures import dilemma as figures
 
 PARENTS = ["sft_eureka", "rl"]
 TRAINING = ["MiniVision", "MiniVerse", "MiniVista"]

@@ -1,7 +1,7 @@
 """Agreement of the grader with other people's verdicts, and what other habits of grading would have said.
 
 Reads the development rows that a reader may have (`dev.jsonl`, `answer_pairs_dev.jsonl`: fields and
-licences in their README); writes only counts, ids and classes, never a row's text."""
+licences in their README); tables hold only counts, ids and classes, never a row's text."""
 
 import json
 import re
@@ -22,7 +22,7 @@ _THINK = re.compile(r"</?think>")
 
 
 def committed(name: str) -> pd.DataFrame:
-    """A table as committed, written by `write_agreement` and, faults, by bench.grading_faults."""
+    """A table as committed, written by bench.grading_agreement and, faults, by bench.grading_faults."""
     return pd.read_csv(FOLDER / f"{name}.csv", keep_default_na=False)
 
 
@@ -127,35 +127,3 @@ def study_habits(responses: pd.DataFrame, questions: pd.DataFrame, jobs: int = 1
     columns = zip(responses["question_id"], responses["text"], responses["finish_reason"], strict=True)
     rows = [known[name] | {"response": text, "finish_reason": reason} for name, text, reason in columns]
     return 100 * policies(rows, jobs).groupby(responses["arm"].to_numpy()).mean().rename_axis("arm")
-
-
-def write_agreement(data: Path, out: Path, jobs: int = 1) -> None:
-    """Regrade the development rows and write the chapter's tables to `out`: agreement.csv,
-    disagreements.csv (with the classes that it already holds), pairs.csv, pair_disagreements.csv,
-    habits.csv."""
-    out.mkdir(parents=True, exist_ok=True)
-    graded, pairs = grade_dev(data, jobs), grade_pairs(data, jobs)
-    read = _merge(graded, out / "disagreements.csv")
-    agreement(graded, read, ["source", "question_type"]).to_csv(out / "agreement.csv", index=False, float_format="%.4f")
-    read_pairs = _merge(pairs, out / "pair_disagreements.csv")
-    agreement(pairs, read_pairs, ["source"]).to_csv(out / "pairs.csv", index=False, float_format="%.4f")
-    rows = read_rows(data / "grading" / "dev.jsonl")
-    _habits(policies(rows, jobs), rows).to_csv(out / "habits.csv", index=False, float_format="%.4f")
-
-
-def _habits(scores: pd.DataFrame, rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
-    """For each source and habit of grading: the accuracy that it reports, and its agreement with the verdicts
-    (shares; "published" is the verdicts themselves)."""
-    verdict = pd.Series([float(row["verdict"]) for row in rows])
-    long = scores.assign(published=verdict, source=[row["source"] for row in rows], verdict=verdict)
-    long = long.melt(["source", "verdict"], var_name="habit", value_name="score").dropna()
-    long["agreement"] = 1 - (long["score"] - long["verdict"]).abs()
-    shares = long.groupby(["source", "habit"], sort=False)[["score", "agreement"]].mean()
-    return shares.rename(columns={"score": "accuracy"}).reset_index()
-
-
-def _merge(graded: pd.DataFrame, path: Path) -> pd.DataFrame:
-    read = pd.read_csv(path, keep_default_na=False) if path.is_file() else None
-    table = disagreements(graded, read)
-    table.to_csv(path, index=False)
-    return table

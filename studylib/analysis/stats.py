@@ -157,13 +157,13 @@ def holm(p_values: list[float]) -> list[float]:
 
 
 def detectable_difference(
-    questions: int, samples: int, reference_samples: int, change_sd: float, pass_rate: float = 0.5, power: float = 0.8
+    questions: int, samples: int, reference_samples: int, change_sd: float, pass_rate: float = 0.5
 ) -> float:
-    """Smallest mean change of a share that a paired two-sided 5 % test finds with this power.
+    """Smallest mean change of a share that a paired two-sided 5 % test finds four times in five.
 
     A question's observed change varies by its true change (standard deviation `change_sd`, a share) and by
     sampling, at most p(1-p)/k for each side. Clustered questions count as the number of their problems.
     """
     sampling = pass_rate * (1 - pass_rate) * (1 / samples + 1 / reference_samples)
-    effect = TTestPower().solve_power(nobs=questions, alpha=0.05, power=power, alternative="two-sided")
+    effect = TTestPower().solve_power(nobs=questions, alpha=0.05, power=0.8, alternative="two-sided")
     return float(effect * np.sqrt(change_sd**2 + sampling))

@@ -88,23 +88,23 @@ def contrasts_for(claims: list[Claim], scores: pd.DataFrame, levels: pd.DataFram
     return pd.concat(tables, ignore_index=True)
 
 
-def judge(claims: list[Claim], contrasts: pd.DataFrame, alpha: float = 0.05) -> pd.DataFrame:
+def judge(claims: list[Claim], contrasts: pd.DataFrame) -> pd.DataFrame:
     """A row a claim and part of the benchmarks: trained, held out and all, each a Holm family of its own.
 
     Columns: id, claim, benchmarks, its weakest part (against ... margin), p, p_holm, verdict, source. estimate, low,
     high and margin are in the unit of the contrasts. Where these know no parts, all benchmarks are the only one.
     """
     panels = [panel for panel in (*PARTS, ALL) if panel in set(contrasts["benchmark"])]
-    tables = [_family(claims, contrasts, panel, alpha) for panel in panels]
+    tables = [_family(claims, contrasts, panel) for panel in panels]
     return pd.concat([table for table in tables if len(table)], ignore_index=True)
 
 
-def _family(claims: list[Claim], contrasts: pd.DataFrame, panel: str, alpha: float) -> pd.DataFrame:
+def _family(claims: list[Claim], contrasts: pd.DataFrame, panel: str) -> pd.DataFrame:
     known = [(claim, _known(claim, contrasts, panel)) for claim in claims]
     rows = [_test(claim, parts) | {"benchmarks": panel} for claim, parts in known if len(parts)]
     tested = [row for row in rows if row["source"] != RULE]
     for row, p in zip(tested, holm([row["p"] for row in tested]), strict=True):
-        row |= {"p_holm": p, "leans": row["leans"] if p < alpha else "undecided"}
+        row |= {"p_holm": p, "leans": row["leans"] if p < 0.05 else "undecided"}
     return pd.DataFrame(rows).rename(columns={"leans": "verdict"})
 
 

@@ -4,7 +4,7 @@ from importlib import import_module
 
 
 def __getattr__(name: str):
-    """figures.length without an import of its own: a chapter names what it draws, and only that is loaded."""
+    """figures.tokens without an import of its own: a chapter names what it draws, and only that is loaded."""
     try:
         return import_module(f"{__name__}.{name}")
     except ModuleNotFoundError:

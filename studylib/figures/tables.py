@@ -1,6 +1,8 @@
 """Small HTML tables: ours beside the paper's, and the verdicts."""
 
 import math
+from collections.abc import Iterable
+from typing import Any
 
 import pandas as pd
 from IPython.display import HTML
@@ -50,6 +52,18 @@ def settings(columns: dict[str, dict]) -> HTML:
     shown = pd.DataFrame({name: {key: str(value) for key, value in part.items()} for name, part in columns.items()})
     same = {"same for all": shown.nunique(axis=1, dropna=False) == 1} if len(columns) > 1 else {}
     return plain(shown.fillna("").assign(**same))
+
+
+def exclusions(facts: Iterable[dict[str, Any]]) -> HTML:
+    """The rows that could not be read: how many of each dataset for each reason, and the first of them.
+
+    facts: of the stages that read datasets (Study.facts); a dataset that two of them read counts once."""
+    read = {name: rows for stage in facts for name, rows in stage.get("unreadable", {}).items()}
+    if not read:
+        return HTML("<p>Every row of the data could be read: none is left out.</p>")
+    cells = [(name, *reversed(row.split(": ", 1))) for name, rows in read.items() for row in rows]
+    table = pd.DataFrame(cells, columns=["dataset", "reason", "row"])
+    return plain(table.groupby(["dataset", "reason"], sort=False)["row"].agg(rows="size", first="first"))
 
 
 def whole(table: pd.DataFrame, *arms: str) -> pd.DataFrame:

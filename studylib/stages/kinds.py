@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from studylib.params.load import Params
-from studylib.stages import data, gate, grade, merge, mix, sample, select, token_kl, train
+from studylib.stages import data, drift, grade, merge, mix, preconditions, sample, select, train
 from studylib.store.store import Work
 
 TRAINED = ("sft", "grpo", "interleaved", "progressive")
@@ -14,6 +14,6 @@ KINDS: dict[str, Callable[[Work, Params], None]] = {
         *(data.questions, data.traces, data.hub_questions, data.hub_traces, mix.distill, mix.no_easy, mix.mix),
         *(sample.sample, grade.grade, grade.judge, grade.levels, select.select, select.select_prompt),
         *(train.sft, train.grpo, train.interleaved, train.progressive, merge.merging),
-        *(token_kl.divergence, gate.gate),
+        *(drift.divergence, preconditions.gate),
     )
 }

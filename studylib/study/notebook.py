@@ -2,7 +2,7 @@
 
     study = Study(scale="mini", seed=1)
     r = study.results("sft_eureka", "rl")     # scores, levels, base, gains, lengths ... in one go
-    study.show(figures.difficulty.gain_by_level(r.gains), "gains")
+    study.show(figures.levels.gain_by_level(r.gains), "gains")
 
 Everything comes from the committed results in `outputs/<scale>/` and nothing is computed, unless the study is made
 with train=True: then everything is in `runs/<scale>/`, and what is missing there is trained and sampled first.

@@ -82,18 +82,16 @@ class Results:
         """Validation answers of the base and of each arm's chosen checkpoint (checkpoints.chosen_responses)."""
         return checkpoints.chosen_responses(self.validation, self.asked)
 
-    def pick(self, right: list[str], wrong: list[str], level: str | None = None, benchmark: str | None = None) -> str:
+    def pick(self, right: list[str], wrong: list[str], level: str = "") -> str:
         """The question that comes closest to: every sample of these arms right, every sample of those wrong.
 
-        level, benchmark: only there, if there is any; the first of equals. Gives the question's id.
+        level: only there, if there is any; the first of equals. Gives the question's id.
         """
         rates = question_rates(self.scores).groupby(["question_id", "arm"])["value"].mean().unstack()
-        of = self.levels.set_index("question_id")
+        levels = self.levels.set_index("question_id")["level"]
         apart = (rates[right].min(axis=1) - rates[wrong].max(axis=1)).sort_index()
-        for column, value in (("level", level), ("benchmark", benchmark)):
-            there = apart[of[column].reindex(apart.index) == value]
-            apart = there if len(there) else apart
-        return apart.idxmax()
+        there = apart[levels.reindex(apart.index) == level]
+        return (there if len(there) else apart).idxmax()
 
     def contrasts(self, claims: list[Claim], *more: pd.DataFrame) -> pd.DataFrame:
         """Every difference that the claims are about (verdicts.contrasts_for), with those that come from elsewhere."""

@@ -3,7 +3,7 @@
 import pandas as pd
 import plotly.graph_objects as go
 
-from studylib.figures.difficulty import panel_order
+from studylib.figures.levels import panel_order
 from studylib.figures.palette import FAINT, colour_of, dress, in_order, name_of
 
 GAINED, LOST = "#b8c400", "#d0006f"  # of no arm

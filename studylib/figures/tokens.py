@@ -4,7 +4,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from studylib.analysis.difficulty import ALL, LEVELS, PARTS
-from studylib.figures.difficulty import level_axes, panel_grid, panel_order
+from studylib.figures.levels import level_axes, panel_grid, panel_order
 from studylib.figures.palette import arm_line, colour_of, dress, error_bars, in_order, log_ticks, marker_of, name_of
 
 

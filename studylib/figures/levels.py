@@ -9,6 +9,7 @@ from studylib.analysis.printed import in_paper_order, paper_name
 from studylib.figures.palette import FAINT, LEVEL_COLOURS, arm_line, colour_of, dress, in_order, marker_of, name_of
 
 COLUMNS = 2
+OWN = "Base, second set (regression to the mean)"
 HOVER = (
     "%{y:.1f} [%{customdata[0]:.1f}, %{customdata[1]:.1f}] points, "
     "%{customdata[2]} questions<br>interval: %{customdata[3]}"
@@ -55,7 +56,7 @@ def gain_by_level(gains: pd.DataFrame, published: pd.DataFrame | None = None) ->
     fig, places = panel_grid(panels, columns, shared_yaxes="all")
     for panel in panels:
         own = _at_levels(gains[(gains["arm"] == "base") & (gains["against"] == "A")], panel)
-        fig.add_trace(_own_line(own, show=panel == panels[0]), **places[panel])
+        fig.add_trace(level_line(own, "base", panel == panels[0], name=OWN), **places[panel])
         for i, arm in enumerate(arms):
             cells = _at_levels(fair[fair["arm"] == arm], panel)
             shift = 0.6 * (i - (len(arms) - 1) / 2) / max(len(arms), 4)
@@ -66,8 +67,9 @@ def gain_by_level(gains: pd.DataFrame, published: pd.DataFrame | None = None) ->
         if published is not None:
             theirs = published[(published["benchmark"] == paper_name(panel)) & published["arm"].isin(arms)]
             for arm in in_order(list(theirs["arm"].unique())):
-                trace = _paper_line(theirs[theirs["arm"] == arm], arm, show=panel == panels[0])
-                fig.add_trace(trace, **places[panel])
+                name, cells = f"{name_of(arm)}, paper (7B)", theirs[theirs["arm"] == arm]
+                trace = level_line(cells, arm, panel == panels[0], name=name)
+                fig.add_trace(trace.update(line_dash="dot", opacity=0.7), **places[panel])
     fig.add_hline(y=0, line={"color": FAINT, "width": 1}, layer="below")
     level_axes(fig)
     fig.update_yaxes(title_text="gain (points)", title_standoff=4, col=1)
@@ -81,10 +83,7 @@ def paper_gains(published: pd.DataFrame) -> go.Figure:
     for i, (panel, place) in enumerate(places.items()):
         for arm in in_order(list(published["arm"].unique())):
             cells = published[(published["arm"] == arm) & (published["benchmark"] == panel)]
-            line = _paper_line(cells, arm, show=i == 0).update(
-                mode="lines+markers", name=name_of(arm), line_dash="solid", opacity=1
-            )
-            fig.add_trace(line.update(marker={"symbol": marker_of(arm), "size": 6}), **place)
+            fig.add_trace(level_line(cells, arm, show=i == 0), **place)
     fig.add_hline(y=0, line={"color": FAINT, "width": 1}, layer="below")
     level_axes(fig)
     fig.update_yaxes(title_text="gain (points)", title_standoff=4, col=1)
@@ -96,27 +95,16 @@ def _at_levels(table: pd.DataFrame, panel: str) -> pd.DataFrame:
     return rows.assign(x=rows["level"].map(LEVELS.index)).sort_values("x")
 
 
-def _own_line(cells: pd.DataFrame, show: bool) -> go.Scatter:
+def level_line(cells: pd.DataFrame, arm: str, show: bool, shift: float = 0.0, name: str | None = None) -> go.Scatter:
+    """One arm's estimates by level, without intervals; a line without a marker if it is given a name of its own."""
     return go.Scatter(
-        x=cells["x"],
+        x=cells["level"].map(LEVELS.index).astype(float) + shift,
         y=cells["estimate"].round(2),
-        name="Base, second set (regression to the mean)",
-        mode="lines",
-        line={"color": colour_of("base"), "dash": "dash", "width": 1.5},
-        legendgroup="own",
-        showlegend=show,
-    )
-
-
-def _paper_line(cells: pd.DataFrame, arm: str, show: bool) -> go.Scatter:
-    return go.Scatter(
-        x=cells["level"].map(LEVELS.index),
-        y=cells["estimate"],
-        name=f"{name_of(arm)}, paper (7B)",
-        mode="lines",
-        line={"color": colour_of(arm), "dash": "dot", "width": 1.2},
-        opacity=0.7,
-        legendgroup=f"{arm}-paper",
+        name=name or name_of(arm),
+        mode="lines" if name else "lines+markers",
+        line={"color": colour_of(arm), "width": 1.2, "dash": "dash" if name else "solid"},
+        marker={"symbol": marker_of(arm), "size": 6},
+        legendgroup=name or arm,
         showlegend=show,
     )
 

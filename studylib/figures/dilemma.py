@@ -7,7 +7,7 @@ from plotly.subplots import make_subplots
 from studylib.analysis.difficulty import ALL, LEVELS, PARTS
 from studylib.analysis.printed import paper_name
 from studylib.analysis.verdicts import NON_INFERIORITY_MARGIN
-from studylib.figures.difficulty import level_axes, panel_order
+from studylib.figures.levels import OWN, level_axes, level_line, panel_order
 from studylib.figures.palette import (
     FAINT,
     INK,
@@ -53,34 +53,22 @@ def figure_1(gains: pd.DataFrame, published: pd.DataFrame, training: list[str]) 
         len(rows), 2, subplot_titles=titles, shared_yaxes="columns", vertical_spacing=0.045, horizontal_spacing=0.1
     )
     for row, (ours, paper) in enumerate(rows, 1):
-        line = _line(own[own["benchmark"] == ours], "base", 0.0, row == 1, "Base, second set (regression to the mean)")
+        line = level_line(own[own["benchmark"] == ours], "base", row == 1, name=OWN)
         fig.add_trace(line, row=row, col=1)
         for i, arm in enumerate(arms):
             shift = 0.7 * (i / max(len(arms) - 1, 1) - 0.5)
             mine = fair[(fair["arm"] == arm) & (fair["benchmark"] == ours)]
-            line = _line(mine, arm, shift, row == 1).update(error_bars(mine, colour_of(arm)))
+            line = level_line(mine, arm, row == 1, shift).update(error_bars(mine, colour_of(arm)))
             fig.add_trace(line, row=row, col=1)
             other = theirs[(theirs["arm"] == arm) & (theirs["benchmark"] == paper)]
-            hollow = _line(other, arm, shift, False).update(line_dash="dot", marker_symbol=f"{marker_of(arm)}-open")
+            hollow = level_line(other, arm, False, shift).update(
+                line_dash="dot", marker_symbol=f"{marker_of(arm)}-open"
+            )
             fig.add_trace(hollow, row=row, col=2)
     fig.add_hline(y=0, line={"color": FAINT, "width": 1}, layer="below")
     level_axes(fig, 0.5)
     fig.update_yaxes(title_text="gain (points)", title_standoff=4, col=1)
     return dress(fig, "Figure 1: gain by level, an axis a column", 225 * len(rows) + 110, True)
-
-
-def _line(cells: pd.DataFrame, arm: str, shift: float, show: bool, name: str | None = None) -> go.Scatter:
-    """One arm's estimates by level; a line without a marker if it is given a name of its own."""
-    return go.Scatter(
-        x=cells["level"].map(LEVELS.index).astype(float) + shift,
-        y=cells["estimate"].round(2),
-        name=name or name_of(arm),
-        mode="lines" if name else "lines+markers",
-        line={"color": colour_of(arm), "width": 1.2, "dash": "dash" if name else "solid"},
-        marker={"symbol": marker_of(arm), "size": 6},
-        legendgroup=name or arm,
-        showlegend=show,
-    )
 
 
 def against_parents(
@@ -108,11 +96,13 @@ def against_parents(
             for i, parent in enumerate(parents):
                 shift, show = 0.24 * (i - (len(parents) - 1) / 2), row == col == 1
                 mine = (cells["arm"] == arm) & (cells["against"] == parent) & (cells["benchmark"] == panel)
-                line = _line(cells[mine], parent, shift, show).update(name=f"minus {name_of(parent)}", mode="markers")
+                line = level_line(cells[mine], parent, show, shift).update(
+                    name=f"minus {name_of(parent)}", mode="markers"
+                )
                 fig.add_trace(line.update(error_bars(cells[mine], colour_of(parent))), row=row, col=col)
                 if published is not None and panel == ALL:
                     theirs = published[(published["arm"] == arm) & (published["against"] == parent)]
-                    hollow = _line(theirs, parent, shift + 0.1, row == 1).update(mode="markers", opacity=0.8)
+                    hollow = level_line(theirs, parent, row == 1, shift + 0.1).update(mode="markers", opacity=0.8)
                     hollow.update(name=f"minus {name_of(parent)}, paper (7B)", legendgroup=f"{parent}, paper")
                     fig.add_trace(hollow.update(marker_symbol=f"{marker_of(parent)}-open"), row=row, col=col)
     fig.add_hline(y=0, line={"color": FAINT, "width": 1}, layer="below")
