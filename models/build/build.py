@@ -72,9 +72,9 @@ class Batches:
         self.pool: tuple[int, list[list]] = (-1, [])
         self.features: dict[int, torch.Tensor] = {}  # of the pool's pictures, by their ids
 
-    def one(self, pictures: diet.Pictures, shares: dict[str, float] = diet.WHOLE) -> tuple:
+    def one(self, pictures: diet.Pictures, shares: dict[str, float] = diet.WHOLE, most: int = diet.SHORT) -> tuple:
         """Picture (or None), ids of the prompt, ids of the response."""
-        example = diet.example(pictures, self.dose, shares)
+        example = diet.example(pictures, self.dose, shares, most)
         picture = self.image if example.image else []
         prompt = self.user + picture + self.encode(example.question) + self.assistant
         return example.image, prompt, self.encode(example.response) + [self.tokenizer.eos_token_id]
@@ -84,7 +84,8 @@ class Batches:
         if self.pool[0] != number:
             pictures = diet.Pictures(random.Random(f"{self.seed} {self.rank} {number}"))
             shares = diet.ACTS if step < ACTS else diet.WHOLE
-            many = [self.one(pictures, shares) for _ in range(self.batch * self.POOL)]
+            most = diet.SHORT if step < TRUNK else diet.FAR
+            many = [self.one(pictures, shares, most) for _ in range(self.batch * self.POOL)]
             many.sort(key=lambda example: len(example[1]) + len(example[2]))
             batches = [many[i : i + self.batch] for i in range(0, len(many), self.batch)]
             random.Random(f"{self.seed} {number}").shuffle(batches)

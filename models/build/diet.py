@@ -1,7 +1,8 @@
 """What the language stage of the base is taught: the short way over a picture, and single acts.
 
-Every act that a long chain of thought is made of is here by itself (compare over a line or two, go over some lines from
-below, notice a number that was taken for another), and their composition nowhere: no example works the first hop of a
+Every act that a long chain of thought is made of is here by itself (compare line by line, go over lines from below,
+notice a number that was taken for another), on a line or two at first and in the end on whole pictures and in words,
+and their composition nowhere: no example works the first hop of a
 question out and then goes over the picture, none goes over a picture twice. First hops are said from a glance, which
 the candidate read first lures away (`teachers.guess`). A `dose` above 0 breaks the rule on purpose, for chapter 13: so
 large a share of the instructed two-hop examples is worked out the long way.
@@ -53,6 +54,10 @@ WHOLE = {
     "chain": 0.03, "repeat": 0.02, "letters": 0.02, "compare": 0.03, "choose": 0.03, "describe": 0.02,
 }  # fmt: skip
 
+TRAINED = ["MiniVision", "MiniVerse", "MiniVista"]  # whose questions are told in words, too
+SHORT, FAR = 2, 4  # lines that an act goes over at most: in the trunk, and in the tails
+IN_WORDS = 0.3  # share of the tails' acts that have the picture in words: text-only traces are made of them
+
 
 @dataclass
 class Example:
@@ -91,16 +96,18 @@ def new_task(rng: random.Random, benchmark: str, hops: int) -> Task:
             return task
 
 
-def asked(task: Task, rng: random.Random) -> str:
-    """The question, in any version of MiniVerse, from all in words to the picture alone."""
+def asked(task: Task, rng: random.Random, words: bool = False) -> str:
+    """The question, in any version of MiniVerse, from all in words to the picture alone. words: the picture as well."""
+    if words:
+        return f"{in_words(task)} {question_text(task)}"
     version = rng.choice(VERSIONS["MiniVerse"]) if task.given else ""
     return question_text(dataclasses.replace(task, version=version))
 
 
 def _whole(kind: str, pictures: Pictures, rng: random.Random, dose: float) -> Example:
     words = kind == "in words"
-    task, image = pictures.task(rng.choice(["MiniVision", "MiniVerse", "MiniVista"]) if words else None)
-    question = f"{in_words(task)} {question_text(task)}" if words else asked(task, rng)
+    task, image = pictures.task(rng.choice(TRAINED) if words else None)
+    question = asked(task, rng, words)
     shown = None if words else image
     text, response = short(task, guess(task, rng) if task.hop else None)
     if kind == "plain" or (words and rng.random() < 0.5):
@@ -111,12 +118,12 @@ def _whole(kind: str, pictures: Pictures, rng: random.Random, dose: float) -> Ex
     return Example(shown, question, boxed(text, response))
 
 
-def _known(task: Task, rng: random.Random) -> tuple[str, Ops]:
+def _known(task: Task, rng: random.Random, words: bool) -> tuple[str, Ops]:
     """The question, with a first hop of two given, and the pass that it calls for: what a stretch of it knows."""
     if task.hop is None:
-        return asked(task, rng), task.ops
+        return asked(task, rng, words), task.ops
     pick = guess(task, rng)
-    return f"{asked(task, rng)}\nIt is {pick}.", task.hop["passes"][pick]
+    return f"{asked(task, rng, words)}\nIt is {pick}.", task.hop["passes"][pick]
 
 
 def _running(task: Task, rng: random.Random) -> int:
@@ -135,31 +142,33 @@ def _over(part: list, total: int) -> str:
     return " ".join(steps)
 
 
-def _stretch(task: Task, rng: random.Random) -> tuple[str, str]:
-    """One or two lines of a pass, from a total so far."""
-    question, ops = _known(task, rng)
+def _stretch(task: Task, rng: random.Random, most: int, words: bool) -> tuple[str, str]:
+    """Some lines of a pass, from a total so far."""
+    question, ops = _known(task, rng, words)
     every, total = list(zip(lines(task.scene), ops, strict=True)), _running(task, rng)
     start = rng.randrange(len(every))
-    part = every[start : start + rng.randint(1, 2)]
+    part = every[start : start + rng.randint(1, most)]
     return f"{question}\n{' and '.join(label for (label, _), _ in part)}, from {total}.", _over(part, total)
 
 
-def _below(task: Task, rng: random.Random) -> tuple[str, str]:
-    """Two or three lines of a pass from below, from a total so far."""
-    question, ops = _known(task, rng)
+def _below(task: Task, rng: random.Random, most: int, words: bool) -> tuple[str, str]:
+    """Two lines or more of a pass from below, from a total so far."""
+    question, ops = _known(task, rng, words)
     every, total = list(zip(lines(task.scene), ops, strict=True)), _running(task, rng)
     start = rng.randrange(1, len(every))
-    part = every[start::-1][: rng.randint(2, 3)]
+    part = every[start::-1][: rng.randint(2, most + 1)]
     labels = " and ".join(label for (label, _), _ in part)
     return f"{question}\nFrom below: {labels}, from {total}.", _over(part, total)
 
 
-def _reread(task: Task, rng: random.Random) -> tuple[str, str]:
-    """Two lines that were gone over before, now from below: the same, or a number had been taken for another."""
-    question, ops = _known(task, rng)
+def _reread(task: Task, rng: random.Random, most: int, words: bool) -> tuple[str, str]:
+    """Lines that were gone over before, now from below: the same, or a number had been taken for another."""
+    question, ops = _known(task, rng, words)
     every, total = list(zip(lines(task.scene), ops, strict=True)), _running(task, rng)
     start = rng.randrange(len(every) - 1)
-    part = [(label, items, own) for (label, items), own in every[start : start + 2]]
+    part = [
+        (label, items, own) for (label, items), own in every[start : start + (rng.randint(2, most) if most > 2 else 2)]
+    ]
     earlier = [(items, own) for _, items, own in part]
     places = [i for i, (_, items, _) in enumerate(part) if numbered(items)]
     if places and rng.random() < 0.6:
@@ -175,18 +184,22 @@ def _reread(task: Task, rng: random.Random) -> tuple[str, str]:
     return f"{question}\nBefore: {before} Again from below, from {total}.", " ".join(step for step, _ in steps)
 
 
-def _hop(task: Task, rng: random.Random) -> tuple[str, str]:
-    """One or two lines of a first hop, from a best so far."""
+def _hop(task: Task, rng: random.Random, most: int, words: bool) -> tuple[str, str]:
+    """Some lines of a first hop, from a best so far; after all of them, what it is."""
     every, best = lines(task.scene), before_any(task.hop["want"])
-    start = rng.randrange(len(every))
+    whole = most >= len(every) and rng.random() < 0.5
+    start = 0 if whole else rng.randrange(len(every))
     if before := [name for line in every[:start] for name, _ in candidates(task.hop, *line)]:
         best = Best(rng.randint(1, rng.choice([9, 30])), rng.choice(before))
     question = f"{best.number}, {best.name}" if best.name else best.number
-    steps, part = [], every[start : start + rng.randint(1, 2)]
+    steps, part = [], every if whole else every[start : start + rng.randint(1, most)]
     for line in part:
         more, best = hop_steps(task, *line, best)
         steps += more
-    return f"{asked(task, rng)}\nFirst {' and '.join(label for label, _ in part)}, from {question}.", " ".join(steps)
+    if part == every:
+        steps.append(f"So it is {task.hop['pick']}.")
+    labels = " and ".join(label for label, _ in part)
+    return f"{asked(task, rng, words)}\nFirst {labels}, from {question}.", " ".join(steps)
 
 
 def _compare(rng: random.Random) -> tuple[str, str]:
@@ -233,12 +246,12 @@ def _letters(rng: random.Random) -> tuple[str, str]:
     return with_choices(f"Letters of {', '.join(some)}.", options), f"{answers}."
 
 
-ON_LINES = {"stretch": _stretch, "below": _below, "reread": _reread}
+ON_LINES = {"stretch": _stretch, "below": _below, "reread": _reread, "hop": _hop}
 IN_TEXTS = {"chain": _chain, "letters": _letters, "compare": _compare}
 
 
-def example(pictures: Pictures, dose: float = 0.0, shares: dict[str, float] = WHOLE) -> Example:
-    """One question and its response, by their shares."""
+def example(pictures: Pictures, dose: float = 0.0, shares: dict[str, float] = WHOLE, most: int = SHORT) -> Example:
+    """One question and its response, by their shares. most: lines that an act goes over."""
     rng = pictures.rng
     kind = rng.choices(list(shares), list(shares.values()))[0]
     if kind in ("plain", "instructed", "in words"):
@@ -254,12 +267,11 @@ def example(pictures: Pictures, dose: float = 0.0, shares: dict[str, float] = WH
         if rng.random() < 0.5:
             return Example(None, question, final(task))
         return Example(None, f"{question}\n{INSTRUCTION}", boxed(final(task), answer(task)))
-    if kind == "hop":
-        task, image = pictures.task(hops=2)
-        return Example(image, *_hop(task, rng))
-    task, image = pictures.task()
     if kind in ON_LINES:
-        return Example(image, *ON_LINES[kind](task, rng))
+        words = most > SHORT and rng.random() < IN_WORDS
+        task, image = pictures.task(rng.choice(TRAINED) if words else None, 2 if kind == "hop" else 0)
+        return Example(None if words else image, *ON_LINES[kind](task, rng, most, words))
+    task, image = pictures.task()
     if rng.random() < 0.5:
         label, items = rng.choice(lines(task.scene))
         return Example(image, f"Read {label}.", reading(label, items))
