@@ -153,6 +153,12 @@ def test_figures_hold_the_tables_numbers_in_the_arms_colours_and_the_other_base_
     assert text.startswith("The best combination minus the better parent: Two-stage") and "at 0 %, other" in text
 
 
+def test_one_base_alone_is_drawn_without_the_others(synthetic):
+    one = synthetic["0 %"]
+    fig = figures.accuracy_by_dose(dial.by_base({"0 %": difficulty.accuracy(pd.concat([one["base"], one["arms"]]))}))
+    assert {x for trace in fig.data for x in trace.x} and all(len(trace.x) <= 1 for trace in fig.data)
+
+
 def test_scales_that_are_not_there_are_named_with_what_computes_them(capsys, monkeypatch, tmp_path):
     monkeypatch.setenv("STUDY_RUNS", str(tmp_path))
     study = Study("smoke")

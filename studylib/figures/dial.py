@@ -65,7 +65,7 @@ def long_way(ways: pd.DataFrame, groups: pd.DataFrame) -> go.Figure:
     for i, (arm, cells) in enumerate(ways.groupby("arm")):
         _add(fig, cells, arm, 0.2 * (i - 0.5), True, 1, 1)
     if len(groups):
-        x = groups["base"].map(PLACES)
+        x = groups["base"].map(PLACES).astype(float)
         bars = go.Bar(
             x=x, y=groups["prediction"].round(2), name="groups, by the formula", marker_color="#dddddd", width=0.5
         )
@@ -84,7 +84,7 @@ def _add(fig: go.Figure, cells: pd.DataFrame, arm: str, shift: float, show: bool
     """One arm: a line along the trunk's bases, and hollow and apart from it the base from another seed."""
     other = cells["base"] == OTHER
     for rows, apart in ((cells[~other], False), (cells[other], True)):
-        line = arm_line(rows, arm, rows["base"].map(PLACES) + shift).update(showlegend=show and not apart)
+        line = arm_line(rows, arm, rows["base"].map(PLACES).astype(float) + shift).update(showlegend=show and not apart)
         if apart:
             line.update(mode="markers", marker_symbol=f"{line.marker.symbol}-open")
         fig.add_trace(line, row=row, col=col)
