@@ -88,7 +88,7 @@ exercise: $(READY)  ## tests of the exercise NAME=ties of teach/exercises, or of
 	@$(PY) -m pytest -q $(if $(NAME),teach/tests/test_$(NAME).py,teach/tests) $(if $(SOLUTIONS),--solutions)
 
 book: $(READY)  ## the executed chapters, the question explorer and the exercises as a site, in runs/book/site
-	@$(PY) -c 'import latex2mathml, myst_nb, sphinx_book_theme, sphinx_revealjs, sphinxcontrib.bibtex' 2> /dev/null || $(PIP) install -e '.[book]'
+	@$(PY) -c 'import latex2mathml, myst_nb, onnx, sphinx_book_theme, sphinx_revealjs, sphinxcontrib.bibtex' 2> /dev/null || $(PIP) install -e '.[book]'
 	@$(PY) -m book.build $(SCALE)
 
 lab: $(READY)  ## JupyterLab on the chapters, which read the committed results until a chapter says train = True

@@ -1,4 +1,4 @@
-"""Builds the site into runs/book/site: python -m book.build [SCALE]. Nothing is executed, nothing is fetched."""
+"""Builds the site into runs/book/site: python -m book.build [SCALE]. Nothing is executed; npm fetches two libraries."""
 
 import shutil
 import sys
@@ -9,6 +9,7 @@ import nbformat
 from plotly.offline import get_plotlyjs
 
 from book.explorer import write_explorer
+from book.model_page import write_models
 from book.slides import write_slides
 from studylib.errors import StudyError
 from studylib.paths import ROOT, reference_root, runs_root
@@ -51,6 +52,12 @@ def assemble(source: Path, scale: str) -> int:
     for chapter in executed:
         nbformat.write(for_the_page(nbformat.read(chapter, 4)), source / "notebooks" / chapter.name)
     (source / "static" / "plotly.min.js").write_text(get_plotlyjs())
+    try:
+        size = write_models(source / "static" / "models", scale, source.parent / "npm")
+        print(f"models: {size / 2**20:.1f} MiB", flush=True)
+    except StudyError as error:
+        (source / "model.md").unlink()
+        print(f"The page that runs the models is left out: {error}", flush=True)
     return write_explorer(source / "static" / "explorer", scale)
 
 

@@ -15,6 +15,7 @@ nb_render_markdown_format = "myst"
 myst_enable_extensions = ["dollarmath", "amsmath", "colon_fence"]
 myst_heading_anchors = 3
 suppress_warnings = ["myst.xref_missing", "mystnb.unknown_mime_type", "misc.highlighting_failure"]
+suppress_warnings += ["toc.empty_glob"]  # model.md, where it could not be made
 
 html_theme = "sphinx_book_theme"
 html_title = project

@@ -1,12 +1,5 @@
-"""The data of the question explorer: an index of all questions, and texts and pictures that are loaded as needed.
+"""The data of the question explorer: an index of all questions, and texts and pictures that are loaded as needed."""
 
-A page that is opened from a folder may not fetch files, but it may load scripts: so each chunk is a script that hands
-over its JSON, gzipped, which makes three megabytes of twenty.
-"""
-
-import base64
-import gzip
-import io
 import json
 from pathlib import Path
 from typing import Any
@@ -14,6 +7,7 @@ from typing import Any
 import pandas as pd
 from PIL import Image
 
+from book.chunks import write_json
 from studylib.figures.answers import spans, typical
 from studylib.figures.palette import colour_of, in_order, name_of
 from studylib.study.notebook import Study
@@ -33,7 +27,7 @@ def write_explorer(folder: Path, scale: str) -> int:
     for seed in study.params.seeds:
         runs |= _answers(Study(scale, seed), folder, questions)
     for benchmark, part in questions.groupby("benchmark", sort=False):
-        _chunk(folder, f"questions-{benchmark}", part[["id", "question", "answer"]].to_dict("list"))
+        write_json(folder, f"questions-{benchmark}", part[["id", "question", "answer"]].to_dict("list"))
         _sheet([program["scene"] for program in part["program"]]).save(folder / f"{benchmark}.webp", lossless=True)
     arms = in_order(list(dict.fromkeys(arm for arm, _ in runs)))
     index = {
@@ -50,7 +44,7 @@ def write_explorer(folder: Path, scale: str) -> int:
             "kind": [program["kind"] for program in questions["program"]],
         },
     }
-    _chunk(folder, "index", index)
+    write_json(folder, "index", index)
     return sum(file.stat().st_size for file in folder.iterdir())
 
 
@@ -68,7 +62,7 @@ def _answers(study: Study, folder: Path, questions: pd.DataFrame) -> dict[tuple[
         samples = dict(list(study.scores(arm).groupby("question_id")))
         for benchmark, part in questions.groupby("benchmark", sort=False):
             rows = [_answer(samples[row.id], row.program) for row in part.itertuples()]
-            _chunk(folder, f"{benchmark}-{arm}-{study.seed}", rows)
+            write_json(folder, f"{benchmark}-{arm}-{study.seed}", rows)
         right = [int(samples[name]["correct"].sum()) for name in questions["id"]]
         runs[arm, study.seed] = {"samples": len(next(iter(samples.values()))), "right": right}
     return runs
@@ -87,12 +81,3 @@ def _sheet(scenes: list[dict[str, Any]]) -> Image.Image:
     for number, scene in enumerate(scenes):
         sheet.paste(draw(scene), (number % COLUMNS * SIZE, number // COLUMNS * SIZE))
     return sheet
-
-
-def _chunk(folder: Path, name: str, content: Any) -> None:
-    """A script that hands over the content: its JSON, gzipped without a time so that it is the same again."""
-    packed = io.BytesIO()
-    with gzip.GzipFile(fileobj=packed, mode="wb", mtime=0) as file:
-        file.write(json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode())
-    text = base64.b64encode(packed.getvalue()).decode()
-    (folder / f"{name}.js").write_text(f'explorer.take("{name}", "{text}");\n')

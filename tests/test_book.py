@@ -15,6 +15,7 @@ pytest.importorskip("myst_nb", reason="the site is not tested: pip install -e '.
 if not any(shutil.which(name) for name in ("chromium", "chromium-browser", "google-chrome", "chrome")):
     pytest.skip("the site is not tested: there is no chromium or chrome", allow_module_level=True)
 
+CHOSEN = "minivision-test-0000"  # asked on the page
 SIZES = {"phone": (390, 844), "page": (1280, 900)}
 QUIET = """({
   figures: document.querySelectorAll('.plotly-graph-div').length,
@@ -84,6 +85,7 @@ def test_every_figure_draws_and_nothing_overflows_or_errs(site, size):
     pages = sorted((site / "notebooks").glob("*.html"))
     assert len(pages) == len(list((ROOT / "outputs" / "mini" / "chapters").glob("*.ipynb")))
     others = [site / f"{page}.html" for page in ("index", "glossary", "bibliography")]
+    others += site.glob("model.html")
     others += sorted((site / "teach").glob("*.html"))
     settle = "new Promise((done) => setTimeout(done, 500))"
     seen = visit([page.as_uri() for page in [*pages, *others]], SIZES[size], settle, QUIET)
@@ -100,7 +102,8 @@ def test_every_slide_draws(site):
 
 
 def test_plotly_is_shipped_once_and_nothing_is_fetched_from_elsewhere(site):
-    copies = [path for path in site.rglob("*.js") if path.stat().st_size > 2**21]
+    scripts = [path for path in site.rglob("*.js") if path.parent.name != "models"]
+    copies = [path for path in scripts if path.stat().st_size > 2**21]
     assert [path.name for path in copies] == ["plotly.min.js"]
     for page in site.rglob("*.html"):
         text = page.read_text()
@@ -147,3 +150,35 @@ def test_the_explorers_answers_are_the_committed_ones(site, tmp_path):
     scores = Study("mini", 1).scores("rl").query("benchmark == 'MiniStar'")
     first = scores[scores["question_id"] == sorted(scores["question_id"].unique())[0]]
     assert rows[0][0] == typical(first)["text"] and len(rows) == scores["question_id"].nunique()
+
+
+def test_the_page_answers_as_the_engine_does(site):
+    """Temperature 0, with the picture and without, and a question that the reader wrote."""
+    from studylib import Study
+    from studylib.engine.generate import Sampling, generate
+    from studylib.paths import ROOT
+
+    if not (site / "model.html").exists():
+        pytest.skip("the page that runs the models was left out")
+    row = Study("mini").question(CHOSEN)
+    rows = [row, {**row, "id": "blind", "images": []}, {**row, "id": "own", "question": "How many circles?"}]
+    greedy = Sampling(temperature=0, top_p=1, top_k=0, max_new_tokens=Study("mini").params.sampling.max_new_tokens)
+    answers = generate(ROOT / "models" / "mini-base", rows, instruct=False, samples=1, sampling=greedy, seed=1)
+    ask = """(async () => {
+      const form = document.querySelector('#models form');
+      const until = async (ready) => { while (!ready()) await new Promise((done) => setTimeout(done, 100)); };
+      await until(() => form.chosen);
+      form.chosen.value = [...form.chosen.options].findIndex((option) => option.text.startsWith('%s,'));
+      form.chosen.dispatchEvent(new Event('change'));
+      form.seen.checked = %s;
+      form.question.value = %s ?? form.question.value;
+      form.requestSubmit();
+      await until(() => /^Done|do not run/.test(document.querySelector('#models .count').textContent));
+      return {text: document.querySelector('#answer-base .answer').textContent, errors: window.seen};
+    })()"""
+    asked = [("true", "null"), ("false", "null"), ("true", json.dumps(rows[2]["question"]))]
+    page = (site / "model.html").as_uri()
+    seen = visit([page], SIZES["phone"], *(ask % (CHOSEN, shown, own) for shown, own in asked), QUIET)[0]
+    for state, (answer,) in zip(seen, answers, strict=False):
+        assert state == {"text": answer.text, "errors": []}
+    assert seen[-1]["wide"] <= 0

@@ -1,34 +1,15 @@
-// The question explorer. All state is in `state`, which the address mirrors; data come as scripts (see book/explorer.py).
+// The question explorer. All state is in `state`, which the address mirrors; data come as scripts (see book/chunks.py).
 "use strict";
 
-const explorer = (() => {
+(() => {
   const root = document.getElementById("explorer");
   const folder = root.dataset.folder;
-  const waiting = new Map(); // chunk -> resolve
-  const chunks = new Map(); // chunk -> promise of its content
   const ANY = "";
   const FILTERS = ["benchmark", "level", "kind", "right", "wrong", "seed"];
   const state = { benchmark: ANY, level: ANY, kind: ANY, right: ANY, wrong: ANY, seed: ANY, arms: "", q: "" };
   let index, shown = [];
 
-  async function take(name, packed) {
-    const bytes = Uint8Array.from(atob(packed), (letter) => letter.charCodeAt(0));
-    const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
-    waiting.get(name)(JSON.parse(await new Response(stream).text()));
-  }
-
-  function load(name) {
-    if (!chunks.has(name)) {
-      chunks.set(name, new Promise((resolve, reject) => {
-        waiting.set(name, resolve);
-        const script = document.createElement("script");
-        script.src = `${folder}${name}.js`;
-        script.onerror = () => reject(new Error(`${script.src} is missing`));
-        document.head.append(script);
-      }));
-    }
-    return chunks.get(name);
-  }
+  const load = (name) => chunks.json(folder, name);
 
   const element = (tag, properties = {}, ...children) => {
     const made = Object.assign(document.createElement(tag), properties);
@@ -229,5 +210,4 @@ const explorer = (() => {
     listen();
     return draw();
   });
-  return { take };
 })();
