@@ -5,9 +5,7 @@ npm hands over the runtime and the tokenizer while the book is built; where it c
 
 from __future__ import annotations
 
-import base64
 import hashlib
-import io
 import json
 import shutil
 import subprocess
@@ -27,6 +25,7 @@ from studylib.engine.decode import stop_ids
 from studylib.engine.models import load_model, load_processor, local_model, never_sampled
 from studylib.engine.prompts import render
 from studylib.errors import StudyError
+from studylib.figures.answers import data_uri
 from studylib.figures.palette import colour_of, name_of
 from studylib.study.notebook import Study
 from studylib.world.scenes import GRID, SIZE, draw
@@ -201,9 +200,7 @@ def page(study: Study, base: Path | str) -> dict[str, Any]:
 
 
 def _question(row: pd.Series) -> dict[str, str]:
-    file = io.BytesIO()
-    draw(row.program["scene"]).save(file, "PNG")
-    picture = f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
+    picture = data_uri(draw(row.program["scene"]))
     return {"id": row.id, "kind": row.kind, "question": row.question, "answer": row.answer, "picture": picture}
 
 

@@ -2,10 +2,10 @@
 
 Every act that a long chain of thought is made of is here by itself (compare line by line, go over lines from below,
 notice a number that was taken for another), on a line or two at first and in the end on whole pictures and in words,
-and their composition nowhere: no example works the first hop of a
-question out and then goes over the picture, none goes over a picture twice. First hops are said from a glance, which
-the candidate read first lures away (`teachers.guess`). A `dose` above 0 breaks the rule on purpose, for chapter 13: so
-large a share of the instructed two-hop examples is worked out the long way.
+and their composition nowhere: no example works the first hop of a question out and then goes over the picture, none
+goes over a picture twice. First hops are said from a glance, which the candidate read first lures away
+(`teachers.guess`). A `dose` above 0 breaks the rule on purpose, for chapter 13: so large a share of the instructed
+two-hop examples is worked out the long way.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from PIL import Image
 
 from studylib.engine.prompts import INSTRUCTION
-from studylib.world.benchmarks import KINDS
-from studylib.world.questions import VERSIONS, question_text
+from studylib.world.benchmarks import KINDS, TRAINED
+from studylib.world.questions import VERSIONS, question_text, task_of_hops
 from studylib.world.scenes import PAINTS, SHAPES, draw, lines, reading
 from studylib.world.tasks import Ops, Task, in_words, with_choices
 from studylib.world.teachers import (
@@ -36,7 +36,8 @@ from studylib.world.teachers import (
     final,
     guess,
     hop_steps,
-    line_step,
+    line_steps,
+    lines_of,
     misread_number,
     numbered,
     short,
@@ -54,7 +55,6 @@ WHOLE = {
     "chain": 0.03, "repeat": 0.02, "letters": 0.02, "compare": 0.03, "choose": 0.03, "describe": 0.02,
 }  # fmt: skip
 
-TRAINED = ["MiniVision", "MiniVerse", "MiniVista"]  # whose questions are told in words, too
 SHORT, FAR = 2, 4  # lines that an act goes over at most: in the trunk, and in the tails
 IN_WORDS = 0.3  # share of the tails' acts that have the picture in words: text-only traces are made of them
 
@@ -82,18 +82,9 @@ class Pictures:
         known = self.known.get((benchmark, hops), [])
         if known and self.rng.random() < self.REUSE:
             return self.rng.choice(known)
-        task = new_task(self.rng, benchmark, hops)
+        task = task_of_hops(benchmark, hops, self.rng)
         self.known.setdefault((benchmark, hops), []).append((task, draw(task.scene)))
         return self.known[benchmark, hops][-1]
-
-
-def new_task(rng: random.Random, benchmark: str, hops: int) -> Task:
-    kinds = KINDS[benchmark]
-    while True:
-        make, sizes = kinds[rng.choice(list(kinds))]
-        task = make(rng, rng.choice(sizes))
-        if (task.hop is not None) == (hops == 2):
-            return task
 
 
 def asked(task: Task, rng: random.Random, words: bool = False) -> str:
@@ -133,55 +124,41 @@ def _running(task: Task, rng: random.Random) -> int:
     return max(0, task.start - rng.randint(1, 90)) if task.start else rng.randint(-20, 80)
 
 
-def _over(part: list, total: int) -> str:
-    """Some lines of a pass, from a total so far."""
-    steps = []
-    for (label, items), ops in part:
-        step, total = line_step(label, items, ops, total)
-        steps.append(step)
-    return " ".join(steps)
+def _labels(part: list[tuple]) -> str:
+    return " and ".join(label for label, *_ in part)
 
 
 def _stretch(task: Task, rng: random.Random, most: int, words: bool) -> tuple[str, str]:
     """Some lines of a pass, from a total so far."""
     question, ops = _known(task, rng, words)
-    every, total = list(zip(lines(task.scene), ops, strict=True)), _running(task, rng)
+    every, total = lines_of(task, ops), _running(task, rng)
     start = rng.randrange(len(every))
     part = every[start : start + rng.randint(1, most)]
-    return f"{question}\n{' and '.join(label for (label, _), _ in part)}, from {total}.", _over(part, total)
+    return f"{question}\n{_labels(part)}, from {total}.", " ".join(line_steps(part, total)[0])
 
 
 def _below(task: Task, rng: random.Random, most: int, words: bool) -> tuple[str, str]:
     """Two lines or more of a pass from below, from a total so far."""
     question, ops = _known(task, rng, words)
-    every, total = list(zip(lines(task.scene), ops, strict=True)), _running(task, rng)
+    every, total = lines_of(task, ops), _running(task, rng)
     start = rng.randrange(1, len(every))
     part = every[start::-1][: rng.randint(2, most + 1)]
-    labels = " and ".join(label for (label, _), _ in part)
-    return f"{question}\nFrom below: {labels}, from {total}.", _over(part, total)
+    return f"{question}\nFrom below: {_labels(part)}, from {total}.", " ".join(line_steps(part, total)[0])
 
 
 def _reread(task: Task, rng: random.Random, most: int, words: bool) -> tuple[str, str]:
     """Lines that were gone over before, now from below: the same, or a number had been taken for another."""
     question, ops = _known(task, rng, words)
-    every, total = list(zip(lines(task.scene), ops, strict=True)), _running(task, rng)
+    every, total = lines_of(task, ops), _running(task, rng)
     start = rng.randrange(len(every) - 1)
-    part = [
-        (label, items, own) for (label, items), own in every[start : start + (rng.randint(2, most) if most > 2 else 2)]
-    ]
-    earlier = [(items, own) for _, items, own in part]
+    part = every[start : start + (rng.randint(2, most) if most > 2 else 2)]
+    earlier = list(part)
     places = [i for i, (_, items, _) in enumerate(part) if numbered(items)]
     if places and rng.random() < 0.6:
         i = rng.choice(places)
-        earlier[i] = misread_number(rng, *part[i][1:], numbered(part[i][1]))
-    steps: list[tuple[str, int]] = []
-    for (label, _, _), (items, own) in zip(part, earlier, strict=True):
-        steps.append(line_step(label, items, own, steps[-1][1] if steps else total))
-    before = " ".join(step for step, _ in steps)
-    steps = []
-    for (label, items, own), (was, _) in reversed(list(zip(part, earlier, strict=True))):
-        steps.append(line_step(label, items, own, steps[-1][1] if steps else total, was))
-    return f"{question}\nBefore: {before} Again from below, from {total}.", " ".join(step for step, _ in steps)
+        earlier[i] = misread_number(rng, part[i], numbered(part[i][1]))
+    before, again = line_steps(earlier, total)[0], line_steps(part[::-1], total, earlier[::-1])[0]
+    return f"{question}\nBefore: {' '.join(before)} Again from below, from {total}.", " ".join(again)
 
 
 def _hop(task: Task, rng: random.Random, most: int, words: bool) -> tuple[str, str]:
@@ -198,8 +175,7 @@ def _hop(task: Task, rng: random.Random, most: int, words: bool) -> tuple[str, s
         steps += more
     if part == every:
         steps.append(f"So it is {task.hop['pick']}.")
-    labels = " and ".join(label for label, _ in part)
-    return f"{asked(task, rng, words)}\nFirst {labels}, from {question}.", " ".join(steps)
+    return f"{asked(task, rng, words)}\nFirst {_labels(part)}, from {question}.", " ".join(steps)
 
 
 def _compare(rng: random.Random) -> tuple[str, str]:
@@ -262,7 +238,7 @@ def example(pictures: Pictures, dose: float = 0.0, shares: dict[str, float] = WH
         words = _phrases(rng) if rng.random() < 0.4 else _items(rng)
         return Example(None, f"Repeat: {words}", words)
     if kind == "choose":
-        task = new_task(rng, rng.choice(["MiniMMMU", "MiniStar"]), rng.choice([1, 2]))
+        task = task_of_hops(rng.choice(["MiniMMMU", "MiniStar"]), rng.choice([1, 2]), rng)
         question = with_choices(f"Choose {task.value}.", task.choices)
         if rng.random() < 0.5:
             return Example(None, question, final(task))

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from studylib.world import held_out, trained
 from studylib.world.tasks import Task
 
+TRAINED = ("MiniVision", "MiniVerse", "MiniVista")  # post-training queries come from these
 KINDS: dict[str, dict[str, tuple[Callable[[random.Random, int], Task], list[int]]]] = {
     "MiniVision": {
         "sum": (lambda r, n: trained.digits(r, n, False), list(range(1, 11))),

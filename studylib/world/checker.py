@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from studylib.world.scenes import lines
-from studylib.world.teachers import Best, before_any, candidates
+from studylib.world.teachers import Best, before_any, candidates, hop_ops
 
 STATEMENT = re.compile(
     r"(?P<label>row \d|bar \d|tube \d): (?P<items>[^.:=]*)\."
@@ -40,11 +40,7 @@ class _Reader:
 
     def _expected(self, label: str) -> list:
         """The operation of each item of a line."""
-        if not self.working:
-            return self.ops[label]
-        nothing = [None] * len(self.lines[label])
-        values = self.hop["parts"].get(label, nothing) if self.hop["sort"] == "total" else nothing
-        return [value and ("+", value) for value in values]
+        return hop_ops(self.hop, label, self.lines[label]) if self.working else self.ops[label]
 
     def line(self, m: re.Match) -> Iterator[Step]:
         """A step for every item that carries the total on, with what was read before it; one for what is left."""

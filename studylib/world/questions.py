@@ -9,7 +9,7 @@ import random
 from collections.abc import Iterator
 from typing import Any
 
-from studylib.world.benchmarks import KINDS
+from studylib.world.benchmarks import KINDS, TRAINED
 from studylib.world.scenes import draw
 from studylib.world.tasks import Task, in_words, with_choices
 from studylib.world.teachers import answer, short
@@ -34,7 +34,10 @@ TEST_DIGESTS = {
 
 def draw_task(benchmark: str, rng: random.Random) -> Task:
     """A question of one hop or two by their shares, of any kind and size."""
-    hops = 2 if rng.random() < TWO_HOPS else 1
+    return task_of_hops(benchmark, 2 if rng.random() < TWO_HOPS else 1, rng)
+
+
+def task_of_hops(benchmark: str, hops: int, rng: random.Random) -> Task:
     while True:
         make, sizes = rng.choice(list(KINDS[benchmark].values()))
         task = make(rng, rng.choice(sizes))
@@ -60,7 +63,6 @@ def question_text(task: Task) -> str:
 
 def row(benchmark: str, split: str, number: int, problem: str, task: Task) -> dict[str, Any]:
     """A question row; `scene` holds the whole task, from which teachers and step checker start."""
-    trained = benchmark in ("MiniVision", "MiniVerse", "MiniVista")
     question = question_text(task)
     whole = question_text(dataclasses.replace(task, version="")) if task.version == "vision-only" else question
     return {
@@ -77,7 +79,7 @@ def row(benchmark: str, split: str, number: int, problem: str, task: Task) -> di
         "precision": None,
         "unit": None,
         "images": [draw(task.scene)],
-        "telling": f"{in_words(task)} {whole}" if trained else "",
+        "telling": f"{in_words(task)} {whole}" if benchmark in TRAINED else "",
         "solution": short(task)[0],
         "scene": json.dumps(dataclasses.asdict(task)),
         "level": "",

@@ -50,7 +50,11 @@ class Task:
 
     @property
     def letter(self) -> str:
-        return "ABCD"[self.choices.index(self.value)] if self.choices else ""
+        return self.letter_of(self.value)
+
+    def letter_of(self, value: str) -> str:
+        """The letter of an option; "" where there are none."""
+        return "ABCD"[self.choices.index(value)] if self.choices else ""
 
 
 def new_style(rng: random.Random) -> int:

@@ -9,6 +9,7 @@ out, goes over the picture, and checks from below (the part of s1.1-R1); `rambli
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from studylib.world.scenes import PAINTS, SHAPES, lines, reading
@@ -57,11 +58,19 @@ def line_step(
     return reading(label, words), total
 
 
-def one_pass(task: Task, ops: Ops | None = None) -> tuple[list[str], int]:
-    """Every line of the scene with the running total, and what it ends at. ops: task.ops unless given."""
-    steps, total = [], task.start
-    for (label, items), own in zip(lines(task.scene), ops or task.ops, strict=True):
-        step, total = line_step(label, items, own, total)
+Line = tuple[str, list[str], list[Op | None]]  # its label, its items, what each calls for
+
+
+def lines_of(task: Task, ops: Ops | None = None) -> list[Line]:
+    """The lines of the scene with the operations of a pass. ops: task.ops unless given."""
+    return [(label, items, own) for (label, items), own in zip(lines(task.scene), ops or task.ops, strict=True)]
+
+
+def line_steps(part: Sequence[Line], total: int, before: Sequence[Line] | None = None) -> tuple[list[str], int]:
+    """Line after line with the running total, and what it ends at. before: the same lines as they were read earlier."""
+    steps = []
+    for (label, items, ops), (_, earlier, _) in zip(part, before or part, strict=True):
+        step, total = line_step(label, items, ops, total, earlier)
         steps.append(step)
     return steps, total
 
@@ -110,11 +119,16 @@ def first_hop(task: Task) -> list[str]:
 
 def hop_steps(task: Task, label: str, items: list[str], best: Best | None) -> tuple[list[str], Best]:
     """One line of the first hop: read, added up where totals are compared, and held against the best so far."""
-    ops: list[Op | None] = [None] * len(items)
-    if task.hop["sort"] == "total" and label in task.hop["parts"]:
-        ops = [value and ("+", value) for value in task.hop["parts"][label]]
+    ops = hop_ops(task.hop, label, items)
     more, best = comparisons(task.hop["want"], candidates(task.hop, label, items), best)
     return [line_step(label, items, ops, 0)[0], *more], best
+
+
+def hop_ops(hop: Hop, label: str, items: list[str]) -> list[Op | None]:
+    """What each item of a line calls for while a first hop is worked out: a sum where totals are compared."""
+    nothing: list[int | None] = [None] * len(items)
+    values = hop["parts"].get(label, nothing) if hop["sort"] == "total" else nothing
+    return [value and ("+", value) for value in values]
 
 
 def candidates(hop: Hop, label: str, items: list[str]) -> list[tuple[str, int]]:
@@ -136,14 +150,10 @@ def answer(task: Task) -> str:
     return task.letter or task.value
 
 
-def letter_of(task: Task, value: str) -> str:
-    return "ABCD"[task.choices.index(value)] if task.choices else ""
-
-
 def final(task: Task, value: str | None = None) -> str:
     """The last sentence, with the letter of the option where there are options. value: task.value unless given."""
     value = value or task.value
-    return f"The answer is {value} ({letter_of(task, value)})." if task.choices else f"The answer is {value}."
+    return f"The answer is {value} ({task.letter_of(value)})." if task.choices else f"The answer is {value}."
 
 
 def short(task: Task, pick: str | None = None) -> tuple[str, str]:
@@ -155,9 +165,9 @@ def short(task: Task, pick: str | None = None) -> tuple[str, str]:
     if task.hop:
         pick = pick or task.hop["pick"]
         glance, ops = [f"It is {pick}."], task.hop["passes"][pick]
-    steps, total = one_pass(task, ops)
+    steps, total = line_steps(lines_of(task, ops), task.start)
     text = " ".join([*glance, *steps, conclusion(total), final(task, str(total))])
-    return text, letter_of(task, str(total)) or str(total)
+    return text, task.letter_of(str(total)) or str(total)
 
 
 def boxed(thought: str, response: str) -> str:
@@ -186,15 +196,14 @@ def _near(rng: random.Random, value: int) -> int:
     return value - step if value in (9, 19) else value + step if value <= step else value + rng.choice([-step, step])
 
 
-def misread_number(
-    rng: random.Random, items: list[str], ops: list[Op | None], places: list[int]
-) -> tuple[list[str], list[Op | None]]:
-    """A line with the number at one of these places taken for one near it; its operations, where that one counts."""
+def misread_number(rng: random.Random, line: Line, places: list[int]) -> Line:
+    """A line with the number at one of these places taken for one near it, and what that one calls for."""
+    label, items, ops = line
     k = rng.choice(places)
     *words, number = items[k].split()
     seen = _near(rng, int(number))
     op = ops[k] and (ops[k][0], seen)
-    return [*items[:k], " ".join([*words, str(seen)]), *items[k + 1 :]], [*ops[:k], op, *ops[k + 1 :]]
+    return label, [*items[:k], " ".join([*words, str(seen)]), *items[k + 1 :]], [*ops[:k], op, *ops[k + 1 :]]
 
 
 def numbered(items: list[str]) -> list[int]:
@@ -202,32 +211,27 @@ def numbered(items: list[str]) -> list[int]:
     return [k for k, item in enumerate(items) if item.split()[-1].isdigit()]
 
 
-def _slip(task: Task, rng: random.Random) -> list[tuple[list[str], list[Op | None]]] | None:
-    """The lines of a pass with one number misread that counts; None where there is none to misread."""
-    every = [(items, ops) for (_, items), ops in zip(lines(task.scene), task.ops, strict=True)]
-    counts = [[k for k in numbered(items) if ops[k]] for items, ops in every]
+def _slip(every: list[Line], rng: random.Random) -> list[Line]:
+    """The lines of a pass with one number misread that counts; as they are where there is none to misread."""
+    counts = [[k for k in numbered(items) if ops[k]] for _, items, ops in every]
     if not any(counts):
-        return None
+        return every
     place = rng.choice([i for i, places in enumerate(counts) for _ in places])
-    return [*every[:place], misread_number(rng, *every[place], counts[place]), *every[place + 1 :]]
+    return [*every[:place], misread_number(rng, every[place], counts[place]), *every[place + 1 :]]
 
 
 def careful(task: Task, rng: random.Random, slips: float = 0.0) -> Trace:
     """First hop, pass, then the pass again from below. In a share `slips` of traces a number of the first pass is
     misread; the check says what it had been taken for, and its total is the answer."""
-    every = [(label, items, ops) for (label, items), ops in zip(lines(task.scene), task.ops, strict=True)]
-    right = [(items, ops) for _, items, ops in every]
-    read = (_slip(task, rng) if rng.random() < slips else None) or right
-    parts = [(step, False) for step in [rng.choice(OPENINGS), *first_hop(task)]]
-    total, again = task.start, task.start
-    for (label, items, _), (seen, ops) in zip(every, read, strict=True):
-        step, total = line_step(label, seen, ops, total)
-        parts.append((step, seen != items))
-    parts += [(conclusion(total), False), (rng.choice(CHECKS), False)]
-    for (label, items, ops), (seen, _) in reversed(list(zip(every, read, strict=True))):
-        step, again = line_step(label, items, ops, again, seen)
-        parts.append((step, False))
-    parts += [(f"{'Yes' if again == total else 'No'}, {task.value}.", False), (final(task), False)]
+    every = lines_of(task)
+    read = _slip(every, rng) if rng.random() < slips else every
+    opening = rng.choice(OPENINGS)
+    first, total = line_steps(read, task.start)
+    check, again = line_steps(every[::-1], task.start, read[::-1])
+    parts = [(step, False) for step in [opening, *first_hop(task)]]
+    parts += [(step, seen != line) for step, seen, line in zip(first, read, every, strict=True)]
+    verdict = f"{'Yes' if again == total else 'No'}, {task.value}."
+    parts += [(step, False) for step in [conclusion(total), rng.choice(CHECKS), *check, verdict, final(task)]]
     return _trace(parts, task)
 
 
