@@ -8,12 +8,12 @@ from synthetic import BENCHMARKS, arm_scores
 
 from studylib.analysis import dial, difficulty, synergy
 from studylib.analysis.verdicts import claims_of, judge
-from studylib.figures import dial as figures
+from studylib.figures import exposure as figures
 from studylib.figures import findings
 from studylib.figures.palette import colour_of
 from studylib.paths import ROOT
+from studylib.study import bases as scales
 from studylib.study import chapters, reference
-from studylib.study import dial as scales
 from studylib.study.notebook import Study
 
 LONG, SHORT = "row 1: 3. So it is red. row 2: 4.", "row 1: 3. row 2: 4."
@@ -254,7 +254,7 @@ def pretend(monkeypatch, of: dict[str, dict]) -> None:
         one["arms"] = with_ways(one["arms"])
     other = Study("smoke")
     other.scale = "smoke_second"
-    monkeypatch.setattr("studylib.study.dial.bases", lambda study: {"0 %": study, "0 %, other": other})
+    monkeypatch.setattr("studylib.study.bases.bases", lambda study: {"0 %": study, "0 %, other": other})
 
 
 def test_at_dose_0_the_claim_of_chapter_11_is_turned_round():

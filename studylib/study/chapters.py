@@ -17,7 +17,7 @@ from studylib.paths import ROOT, reference_root
 from studylib.store import store
 from studylib.store.identity import Stage, imported_by
 from studylib.store.store import Run, Work
-from studylib.study import dial
+from studylib.study import bases
 from studylib.study.notebook import Study
 from studylib.study.plan import plan_identity
 from studylib.study.progress import Logs, say
@@ -53,10 +53,10 @@ def chapter_stage(notebook: Path, study: Study) -> Stage:
         "other_seeds": {str(seed): _other_seed(study, seed) for seed in study.params.seeds if seed != study.seed},
     }
     written = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
-    if dial.__name__ in written:
+    if bases.__name__ in written:
         params["dial"] = {
             one.scale: {str(seed): _other_seed(one, seed) for seed in one.params.seeds}
-            for one in dial.others(study).values()
+            for one in bases.others(study).values()
         }
     code = used_by(written)
     return Stage(f"chapter-{notebook.stem}", "chapter", params, {}, (*code, RESULTS), study.seed)

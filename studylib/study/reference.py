@@ -10,8 +10,8 @@ from studylib.errors import StudyError
 from studylib.paths import reference_root
 from studylib.store import store
 from studylib.store.store import MANIFEST, Run
+from studylib.study.bases import without_chapters
 from studylib.study.chapters import chapter_stage, chapters
-from studylib.study.dial import without_chapters
 from studylib.study.notebook import Study
 from studylib.study.plan import plan_identity
 
