@@ -10,7 +10,7 @@ STUDYLIB = $(PY) -m studylib
 OF = --scale $(SCALE) --seed $(SEED)
 CHAPTERS := $(sort $(foreach name,$(notdir $(wildcard notebooks/[0-9][0-9]_*.ipynb)),chapter-$(firstword $(subst _, ,$(name)))))
 
-.PHONY: help setup study stages read test test-all reference compare plan levels export publish paper-dry-run base bench \
+.PHONY: help setup study stages read test test-all reference readme compare plan levels export publish paper-dry-run base bench \
   engine lab exercise book clean pin gpu-smoke $(CHAPTERS)
 .DEFAULT_GOAL := help
 
@@ -53,6 +53,9 @@ test-all: $(READY)
 
 reference: $(READY)  ## copy this run's light outputs to outputs/SCALE
 	@$(STUDYLIB) reference $(OF)
+
+readme: $(READY)  ## the results in README.md from the committed tables
+	@$(PY) -m book.readme
 
 compare: $(READY)  ## this run's tables against the reference's
 	@$(STUDYLIB) compare $(OF)

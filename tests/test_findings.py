@@ -39,3 +39,9 @@ def test_no_text_of_a_figure_is_smaller_than_a_phone_shows():
     fig = palette.stamped(palette.dress(go.Figure(go.Scatter(x=[1], y=[1])), "title", 300), "stamp")
     sizes = [fig.layout.font.size, fig.layout.legend.font.size, fig.layout.xaxis.tickfont.size]
     assert min(*sizes, *(note.font.size for note in fig.layout.annotations)) >= 11
+
+
+def test_more_samples_are_named_with_how_many_each_arm_has():
+    rows = [("base", 1, 50.0), ("base", 16, 91.0), ("rl", 1, 60.0), ("rl", 4, 81.0)]
+    table = pd.DataFrame(rows, columns=["arm", "k", "estimate"]).assign(benchmark="all", level="all")
+    assert findings.samples(table).endswith("Base 50 and 91 % (16), RL 60 and 81 % (4)")

@@ -30,6 +30,14 @@ def accuracy(table: pd.DataFrame) -> str:
     return f"Most is right of {name_of(best)}, {cells[best]:.1f} %, least of {name_of(worst)}, {cells[worst]:.1f} %"
 
 
+def samples(table: pd.DataFrame) -> str:
+    """What more samples give: of each arm one of its samples, and as many as it has. table: passk.pass_at_k."""
+    cells = table[(table["benchmark"] == ALL) & (table["level"] == ALL)].set_index(["arm", "k"])["estimate"]
+    most = cells.groupby("arm", sort=False).apply(lambda rates: rates.index.get_level_values("k").max())
+    parts = [f"{name_of(arm)} {cells[arm, 1]:.0f} and {cells[arm, k]:.0f} % ({k})" for arm, k in most.items()]
+    return f"Right in one sample, and in one of several (how many): {', '.join(parts)}"
+
+
 def flows(table: pd.DataFrame, after: str) -> str:
     """Shares of questions that are lost and gained on the way to an arm. table: style.flows."""
     cells = table[table["benchmark"] == ALL].set_index("flow")["share"]

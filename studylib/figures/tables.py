@@ -1,7 +1,7 @@
 """Small HTML tables: ours beside the paper's, and the verdicts."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pandas as pd
@@ -90,7 +90,8 @@ def verdicts(table: pd.DataFrame) -> HTML:
 
     table: verdicts.judge. Measures that begin with log_ are shown as ratios, times; all else in its unit.
     """
-    cells = [f"{_measured(row)}<br>{MARKS[row['verdict']]}, p {_p(row['p_holm'])}" for _, row in table.iterrows()]
+    rows = table.to_dict("records")
+    cells = [f"{measured_against(row)}<br>{MARKS[row['verdict']]}, p {_p(row['p_holm'])}" for row in rows]
     wide = table.assign(cell=cells).pivot(index="id", columns="benchmarks", values="cell")
     columns = [panel for panel in (*PARTS, ALL) if panel in wide]
     first = table.drop_duplicates("id").set_index("id")
@@ -102,13 +103,14 @@ def _p(p: float) -> str:
     return "not tested" if p != p else "&lt; 0.001" if p < 0.001 else f"{p:.3f}"
 
 
-def _measured(row: pd.Series) -> str:
+def measured_against(row: Mapping[Any, Any]) -> str:
+    """A row of verdicts.judge in words: what was measured, with its interval, against what and at which margin."""
     at = "" if row["level"] == ALL else f" at {row['level']}"
     estimate, low, high, margin = (_in_unit(row[name], row) for name in ("estimate", "low", "high", "margin"))
     interval = "" if pd.isna(row["low"]) else f" [{low}, {high}]"
     return f"{estimate}{interval} against {name_of(row['against'])}{at}, margin {margin}"
 
 
-def _in_unit(value: float, row: pd.Series) -> str:
+def _in_unit(value: float, row: Mapping[Any, Any]) -> str:
     small = row["measure"] in ("correlation", "reward", "truncated")
     return f"{math.exp(value):.1f} times" if row["measure"].startswith("log_") else f"{value:.{2 if small else 1}f}"

@@ -5,7 +5,7 @@ from functools import cached_property
 
 import pandas as pd
 
-from studylib.analysis import checkpoints, difficulty, length, synergy, verdicts
+from studylib.analysis import checkpoints, difficulty, length, passk, synergy, verdicts
 from studylib.analysis.scores import question_rates
 from studylib.analysis.verdicts import Claim
 
@@ -47,6 +47,11 @@ class Results:
     def accuracy(self) -> pd.DataFrame:
         """Accuracy in % on each benchmark and over all (difficulty.accuracy), the prompted base beside the arms."""
         return difficulty.accuracy(pd.concat([self.scores, self.prompted]))
+
+    @cached_property
+    def pass_at_k(self) -> pd.DataFrame:
+        """pass@k in % by benchmark and level (passk.pass_at_k), the prompted base beside the arms."""
+        return passk.pass_at_k(pd.concat([self.scores, self.prompted]), self.levels)
 
     @cached_property
     def gains(self) -> pd.DataFrame:

@@ -1,0 +1,97 @@
+"""Writes the results in README.md from the committed tables and chapters: python -m book.readme.
+
+What is written stands between two comments; all else in README is nobody's but its authors'.
+"""
+
+import base64
+import json
+import re
+from pathlib import Path
+
+import pandas as pd
+
+from studylib.analysis.difficulty import ALL, LEVELS, PARTS
+from studylib.analysis.gate import posed
+from studylib.analysis.verdicts import COMBINATIONS, all_claims
+from studylib.errors import StudyError
+from studylib.figures.palette import in_order, name_of
+from studylib.figures.tables import measured_against
+from studylib.paths import ROOT, reference_root
+
+README, HERO = ROOT / "README.md", ROOT / "book" / "hero.png"
+BEGIN, END = "<!-- results: make readme -->", "<!-- end of results -->"
+ARMS = ("sft_eureka", "rl", *COMBINATIONS)
+# What the paper says in its abstract and figures; the chapters judge all others beside these.
+CLAIMS = (
+    "few-beat-many rambling-long length-alone rl-better rl-every-level sft-easy sft-hard sft-hardest rl-easy "
+    "rl-over-sft sft-long rl-short two_stage-below-rl interleaved-below-rl progressive-keeps-rl data_mixing-below-rl "
+    "merging-between merging-below-rl"
+).split() + [f"{arm}-synergy" for arm in COMBINATIONS]
+
+
+def results(scale: str = "mini") -> str:
+    """The block of README as Markdown. Raises StudyError where no results are committed."""
+    tables = reference_root(scale) / "tables"
+    if not tables.exists():
+        raise StudyError(f"outputs/{scale} holds no tables: make study and make reference SCALE={scale} first.")
+    whole = tables / "11_the_synergy_dilemma"
+    accuracy, gains, lengths, several, gate = (
+        pd.read_csv(whole / f"{name}.csv") for name in ("accuracy", "gains", "lengths", "pass_at_k", "gate")
+    )
+    return "\n\n".join(
+        [
+            f"**The gate: {posed(gate)}.** Chapter 01 has its table.",
+            "\n".join(_arms(accuracy, gains, lengths, several)),
+            "\n".join(_claims(tables)),
+        ]
+    )
+
+
+def _arms(accuracy: pd.DataFrame, gains: pd.DataFrame, lengths: pd.DataFrame, several: pd.DataFrame) -> list[str]:
+    """One row per arm: accuracy, pass@4, gains over the base by part and level, tokens of an answer."""
+    right = accuracy[accuracy["benchmark"] == ALL].set_index("arm")
+    fair = gains[gains["against"] == "B"].set_index(["arm", "benchmark", "level"])["estimate"]
+    tokens = lengths[(lengths["benchmark"] == ALL) & (lengths["level"] == ALL)].set_index("arm")["estimate"]
+    four = several[(several["benchmark"] == ALL) & (several["level"] == ALL) & (several["k"] == 4)]
+    four = four.set_index("arm")["estimate"]
+    panels = [*((part, ALL) for part in PARTS), *((ALL, level) for level in LEVELS)]
+    head = ["", "right, %", "one of 4 right, %", *PARTS, *LEVELS, "tokens"]
+    lines = [head, ["---"] * len(head)]
+    for arm in in_order([arm for arm in ("base", "base_prompted", *ARMS) if arm in right.index]):
+        row = right.loc[arm]
+        cells = [f"{row['estimate']:.1f} [{row['low']:.1f}, {row['high']:.1f}]", f"{four[arm]:.1f}"]
+        cells += [f"{fair[arm, *panel]:+.1f}" if (arm, *panel) in fair.index else "" for panel in panels]
+        lines.append([name_of(arm), *cells, f"{tokens[arm]:.0f}" if arm in tokens else ""])
+    return [f"| {' | '.join(line)} |" for line in lines]
+
+
+def _claims(tables: Path) -> list[str]:
+    """One row per claim of CLAIMS: what was measured over all benchmarks, the verdict, and its chapter."""
+    of = {claim.id: claim for claim in all_claims()}
+    lines = ["| the paper's claim | here | verdict | chapter |", "| --- | --- | --- | --- |"]
+    for name in CLAIMS:
+        (folder,) = tables.glob(f"{of[name].chapter:02}_*")
+        judged = pd.read_csv(folder / "verdicts.csv")
+        (row,) = judged[(judged["id"] == name) & (judged["benchmarks"] == ALL)].to_dict("records")
+        link = f"[{folder.name[:2]}](notebooks/{folder.name}.ipynb)"
+        lines.append(f"| {of[name].text} | {measured_against(row)} | {row['verdict']} | {link} |")
+    return lines
+
+
+def with_results(text: str, block: str) -> str:
+    """A README with this block between its two comments."""
+    before, rest = text.split(BEGIN)
+    return f"{before}{BEGIN}\n\n{block}\n\n{END}{rest.split(END)[1]}"
+
+
+def hero(scale: str = "mini") -> bytes:
+    """Figure 1 of chapter 05 as PNG, as its executed notebook holds it."""
+    chapter = json.loads((reference_root(scale) / "chapters" / "05_sft_against_rl.ipynb").read_text())
+    shown = (output.get("data", {}) for cell in chapter["cells"] for output in cell.get("outputs", []))
+    (figure,) = (data for data in shown if re.search(r'id="figure-figure-1"', "".join(data.get("text/html", ""))))
+    return base64.b64decode(figure["image/png"])
+
+
+if __name__ == "__main__":
+    README.write_text(with_results(README.read_text(), results()))
+    HERO.write_bytes(hero())
