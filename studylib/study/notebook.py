@@ -262,6 +262,12 @@ class Study:
 
         show(stamped(titled(fig, finding), source or self.stamp), name, picture=self.train)
 
+    def remark(self, text: str) -> None:
+        """Shows sentences under a figure, computed from its table (see figures.readings)."""
+        from IPython.display import Markdown, display
+
+        display(Markdown(text))
+
     def show_answers(self, question_id: str, arms: list[str]) -> None:
         """Shows a test question and, side by side, what each arm answers: the first sample that ends as most of its
         samples do. Each step is coloured right or wrong by the scene's program, where the question has one."""
