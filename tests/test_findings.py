@@ -17,7 +17,7 @@ def test_a_finding_holds_the_tables_numbers_with_their_signs():
 
 def test_the_best_and_the_worst_are_those_over_all_benchmarks():
     table = pd.DataFrame({"arm": ["base", "rl", "rl"], "benchmark": ["all", "all", "A"], "estimate": [50.0, 60.0, 1.0]})
-    assert findings.accuracy(table) == "Most is right of RL, 60.0 %, least of Base, 50.0 %"
+    assert findings.accuracy(table) == "Accuracy from 50.0 % (Base) to 60.0 % (RL)"
 
 
 def test_a_long_title_takes_lines_and_room_and_none_is_none():

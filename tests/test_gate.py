@@ -10,6 +10,7 @@ import pytest
 
 from studylib.analysis import gate, steps
 from studylib.analysis.difficulty import tag_levels
+from studylib.figures.tables import preconditions
 from studylib.params.schema import Gate
 from studylib.world.questions import draw_task, row
 from studylib.world.tasks import steps_needed
@@ -188,3 +189,16 @@ def test_where_no_question_has_a_program_its_rows_are_not_measured():
     assert verdicts(gate.steps_and_rates(plain, {}, WANTED)) == ["not measured"]
     scene = json.loads(split("x", 1)[0]["scene"].iloc[0])
     assert steps.needed(scene) > 0
+
+
+def test_bounds_are_shown_in_words():
+    rows = {
+        "precondition": list("abc"),
+        "measured": [1.0, 2.0, 3.0],
+        "low": [0.5, np.nan, 2.0],
+        "high": [1.5, np.nan, 4],
+    }
+    bounds = {"at_least": [1e-9, 2.0, -np.inf], "at_most": [np.inf, 12.0, 3.0]}
+    shown = preconditions(pd.DataFrame({"row": ["G8", "G11", "G6"], **rows, **bounds, "verdict": "holds"})).data
+    for words in ("1.00 [0.50, 1.50]", "more than 0", "at least 2 and at most 12", ">at most 3<", ">2.00<"):
+        assert words in shown

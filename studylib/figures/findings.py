@@ -27,7 +27,7 @@ def accuracy(table: pd.DataFrame) -> str:
     """Which arm is best over all benchmarks, and the worst. table: difficulty.accuracy."""
     cells = table[table["benchmark"] == ALL].set_index("arm")["estimate"].sort_values()
     best, worst = cells.index[-1], cells.index[0]
-    return f"Most is right of {name_of(best)}, {cells[best]:.1f} %, least of {name_of(worst)}, {cells[worst]:.1f} %"
+    return f"Accuracy from {cells[worst]:.1f} % ({name_of(worst)}) to {cells[best]:.1f} % ({name_of(best)})"
 
 
 def samples(table: pd.DataFrame) -> str:
@@ -35,7 +35,7 @@ def samples(table: pd.DataFrame) -> str:
     cells = table[(table["benchmark"] == ALL) & (table["level"] == ALL)].set_index(["arm", "k"])["estimate"]
     most = cells.groupby("arm", sort=False).apply(lambda rates: rates.index.get_level_values("k").max())
     parts = [f"{name_of(arm)} {cells[arm, 1]:.0f} and {cells[arm, k]:.0f} % ({k})" for arm, k in most.items()]
-    return f"Right in one sample, and in one of several (how many): {', '.join(parts)}"
+    return f"Right in one sample, and in one of several (of how many): {', '.join(parts)}"
 
 
 def flows(table: pd.DataFrame, after: str) -> str:

@@ -132,6 +132,8 @@ def titled(fig: go.Figure, finding: str) -> go.Figure:
     lines = textwrap.wrap(finding, LINE)
     more = 18 * (len(lines) - 1)
     room = {"margin_t": fig.layout.margin.t + more, "height": fig.layout.height + more}
+    if more:  # plotly sets the first of several lines ten pixels higher than a single one
+        room["title_pad_t"] = fig.layout.title.pad.t + 10
     return fig.update_layout(title_text="<br>".join(lines), **room)
 
 

@@ -99,6 +99,20 @@ def verdicts(table: pd.DataFrame) -> HTML:
     return HTML(shown.to_html(border=0, justify="left", escape=False))
 
 
+def preconditions(gate: pd.DataFrame) -> HTML:
+    """Rows of the gate with intervals, between which bounds it should lie, and verdict. gate: gate.gate_table."""
+    shown = pd.DataFrame({"precondition": gate["precondition"]})
+    ends = zip(gate["measured"], gate["low"], gate["high"], strict=True)
+    shown["measured"] = [f"{m:.2f}" + ("" if pd.isna(low) else f" [{low:.2f}, {high:.2f}]") for m, low, high in ends]
+    shown["wanted"] = [_between(*ends) for ends in zip(gate["at_least"], gate["at_most"], strict=True)]
+    return plain(shown.assign(verdict=gate["verdict"]).set_index(gate["row"]))
+
+
+def _between(least: float, most: float) -> str:
+    above = "more than 0" if 0 < least < 1e-6 else f"at least {least:g}" if math.isfinite(least) else ""
+    return " and ".join(part for part in (above, f"at most {most:g}" if math.isfinite(most) else "") if part)
+
+
 def _p(p: float) -> str:
     return "not tested" if p != p else "&lt; 0.001" if p < 0.001 else f"{p:.3f}"
 
