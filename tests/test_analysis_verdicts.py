@@ -98,7 +98,13 @@ def test_parts_of_the_benchmarks_are_judged_apart():
 
 @pytest.mark.parametrize(
     ("mean", "worst", "expected", "level"),
-    [(-9, -9, "fails", "mean"), (-2, -9, "undecided", "mean"), (4, -9, "fails", "L1"), (4, 3, "holds", "L1")],
+    [
+        (-9, -9, "fails", "mean"),
+        (-2, -9, "undecided", "mean"),
+        (4, -9, "fails", "L1"),
+        (0, -9, "fails", "L1"),
+        (4, 3, "holds", "L1"),
+    ],
 )
 def test_levels_are_looked_at_only_where_the_mean_holds(mean, worst, expected, level):
     claim = Claim("x", 11, "as good", "rl", levels=("L1", "L2"), first="mean", above=-2)

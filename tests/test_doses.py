@@ -6,7 +6,9 @@ import pytest
 
 from studylib.analysis import doses
 
-SFT = pd.DataFrame({"epoch": [0.5, 1.0, 1.5, 2.0], "loss": [2.0, 1.0, 0.5, 0.25], "tokens": [100, 200, 300, 400]})
+SFT = pd.DataFrame(
+    {"step": [1, 3, 5, 7], "epoch": [0.5, 1.0, 1.5, 2.0], "loss": [2.0, 1.0, 0.5, 0.25], "tokens": [100, 200, 300, 400]}
+)
 RL = pd.DataFrame({"step": [1, 2, 3], "loss": 0.0, "tokens": [50, 100, 150]})
 INTERLEAVED = RL.assign(
     demonstrations=[3, 1, 9],
@@ -30,7 +32,7 @@ def test_only_what_comes_before_the_chosen_checkpoint_counts():
     table = rows()
     assert table.loc["interleaved", ["demonstrations", "demonstration_tokens", "share"]].tolist() == [4, 40, 40]
     assert table.loc["interleaved", ["sft_loss", "gradient_ratio"]].tolist() == [1.0, 2.0]
-    assert table.loc["data_mixing", ["demonstrations", "demonstration_tokens", "share"]].tolist() == [2, 40, 10]
+    assert table.loc["data_mixing", ["demonstrations", "demonstration_tokens", "share"]].tolist() == [4, 80, 20]
     assert table.loc["data_mixing", "sft_loss"] == 1.0 and np.isnan(table.loc["data_mixing", "gradient_ratio"])
 
 

@@ -51,10 +51,11 @@ def contrasts(easy_rl: tuple, hard_sft: tuple) -> pd.DataFrame:
     ("easy", "hard", "end"),
     [
         ((0, -1, 1), (0, -1, 1), "both ends are there"),
-        ((0, -1, 1), (-9, -10, -8), "RL with little"),
-        ((-9, -10, -8), (0, -1, 1), "price unpaid"),
-        ((-9, -10, -8), (-9, -10, -8), "neither's better end"),
-        ((-2, -4, 0), (0, -1, 1), "one end is open"),
+        ((0, -1, 1), (-9, -10, -8), "what SFT brings is lost."),
+        ((-9, -10, -8), (0, -1, 1), "price is paid."),
+        ((-9, -10, -8), (-9, -10, -8), "neither parent's better end"),
+        ((-2, -4, 0), (0, -1, 1), "do not decide"),
+        ((-2, -4, 0), (-9, -10, -8), "its end is open"),
     ],
 )
 def test_what_a_combination_keeps_is_said_by_its_intervals_and_the_margin(easy, hard, end):
@@ -71,6 +72,6 @@ def test_the_answer_names_each_combination_under_its_verdict_with_its_weakest_pa
     table = pd.DataFrame(rows, columns=["id", "verdict", "level"]).assign(estimate=-3.0, low=-5.0, high=-1.0)
     table = table.assign(id=table["id"] + "-synergy", against="better parent", benchmarks="trained")
     (line,) = readings.answer(table).splitlines()
-    assert "RL is shown to be as good" in line and "shown not to be: Model merging (at L5 -3.0 [-5.0, -1.0]" in line
+    assert "RL is shown to be as good" in line and "shown not to be: Model merging (at L5 -3.0 [-5.0, -1.0])" in line
     assert "undecided: Two-stage (in the mean over levels" in line
     assert "no combination is shown" in readings.answer(table[table["verdict"] != "holds"])

@@ -20,9 +20,11 @@ def dose(log: pd.DataFrame, traces: float = 0) -> dict[str, float]:
     trained = float(log["tokens"].iloc[-1])
     if traces:
         return _row(traces, trained, trained, log["loss"], pd.Series(dtype=float))
+    steps = log["step"].diff().fillna(log["step"].iloc[0])  # SFT logs the mean over the steps since the line before
     losses = log.get("sft_loss", log.get("demonstration_loss", pd.Series(dtype=float))).dropna()
     ratio = log["sft_gradient"] / log["rl_gradient"] if "sft_gradient" in log else pd.Series(dtype=float)
-    return _row(log["demonstrations"].sum(), log["demonstration_tokens"].sum(), trained, losses, ratio)
+    read = [float((log[name] * steps).sum()) for name in ("demonstrations", "demonstration_tokens")]
+    return _row(*read, trained, losses, ratio)
 
 
 def _row(demonstrations: float, tokens: float, trained: float, losses: pd.Series, ratio: pd.Series) -> dict[str, float]:

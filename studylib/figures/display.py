@@ -14,9 +14,7 @@ from PIL import Image
 CONFIG = {"responsive": True, "displayModeBar": False}  # its buttons would cover the title
 PNG_WIDTH = 420  # so that a phone shows the text of the picture as large as it was drawn
 
-# Both would print this machine's paths into the notebook: progress shows without widgets, and kaleido's
-# options are those of its server.
-warnings.filterwarnings("ignore", message="IProgress not found")
+# It would print this machine's paths into the notebook: kaleido's options are those of its server.
 warnings.filterwarnings("ignore", message="The kopts argument is ignored")
 
 

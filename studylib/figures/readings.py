@@ -99,13 +99,13 @@ def _left(row: pd.Series) -> str:
 def _comes_to(of_rl: str, of_sft: str) -> str:
     if (of_rl, of_sft) == (KEEPS, KEEPS):
         return "So both ends are there: what lies between decides."
-    if (of_rl, of_sft) == (KEEPS, LOSES):
-        return "So it is RL with little of what SFT brings."
-    if (of_rl, of_sft) == (LOSES, KEEPS):
-        return "So it is SFT with its price unpaid."
     if (of_rl, of_sft) == (LOSES, LOSES):
-        return "So it lies between its parents and has neither's better end."
-    return "So one end is open: these questions do not decide it."
+        return "So it has neither parent's better end."
+    if of_sft == LOSES:
+        return f"So what SFT brings is lost{'' if of_rl == KEEPS else '; whether RL keeps its end is open'}."
+    if of_rl == LOSES:
+        return f"So SFT's price is paid{'' if of_sft == KEEPS else '; whether for all that SFT brings is open'}."
+    return "So these questions do not decide it."
 
 
 def answer(verdicts: pd.DataFrame) -> str:
@@ -137,4 +137,4 @@ def _weakest(row: pd.Series, verdict: str) -> str:
     """A combination's name, and where it is not shown to hold its weakest part."""
     name = name_of(row["id"].removesuffix("-synergy"))
     at = "in the mean over levels" if row["level"] == "mean" else f"at {row['level']}"
-    return name if verdict == "holds" else f"{name} ({at} {span(row)} against {name_of(row['against'])})"
+    return name if verdict == "holds" else f"{name} ({at} {span(row)})"

@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +37,9 @@ from studylib.study.results import Results, pooled
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
+
+# Progress shows without widgets, and tqdm's word about it would print this machine's paths into the notebook.
+warnings.filterwarnings("ignore", message="IProgress not found")
 
 
 class Study:
