@@ -15,6 +15,7 @@ from studylib.analysis.gate import posed
 from studylib.analysis.verdicts import COMBINATIONS, all_claims
 from studylib.errors import StudyError
 from studylib.figures.palette import in_order, name_of
+from studylib.figures.readings import answer
 from studylib.figures.tables import measured_against
 from studylib.paths import ROOT, reference_root
 
@@ -23,7 +24,7 @@ BEGIN, END = "<!-- results: make readme -->", "<!-- end of results -->"
 ARMS = ("sft_eureka", "rl", *COMBINATIONS)
 # What the paper says in its abstract and figures; the chapters judge all others beside these.
 CLAIMS = (
-    "few-beat-many rambling-long length-alone rl-better rl-every-level sft-easy sft-hard sft-hardest rl-easy "
+    "few-beat-many length-alone rambling-long rl-better rl-every-level sft-easy sft-hard sft-hardest rl-easy "
     "rl-over-sft sft-long rl-short two_stage-below-rl interleaved-below-rl progressive-keeps-rl data_mixing-below-rl "
     "merging-between merging-below-rl"
 ).split() + [f"{arm}-synergy" for arm in COMBINATIONS]
@@ -38,9 +39,11 @@ def results(scale: str = "mini") -> str:
     accuracy, gains, lengths, several, gate = (
         pd.read_csv(whole / f"{name}.csv") for name in ("accuracy", "gains", "lengths", "pass_at_k", "gate")
     )
+    *_, over_all = answer(pd.read_csv(whole / "verdicts.csv")).splitlines()
     return "\n\n".join(
         [
             f"**The gate: {posed(gate)}.** Chapter 01 has its table.",
+            f"**The question** (differences in points): {over_all.removeprefix('- ')}",
             "\n".join(_arms(accuracy, gains, lengths, several)),
             "\n".join(_claims(tables)),
         ]
@@ -68,7 +71,7 @@ def _arms(accuracy: pd.DataFrame, gains: pd.DataFrame, lengths: pd.DataFrame, se
 def _claims(tables: Path) -> list[str]:
     """One row per claim of CLAIMS: what was measured over all benchmarks, the verdict, and its chapter."""
     of = {claim.id: claim for claim in all_claims()}
-    lines = ["| the paper's claim | here | verdict | chapter |", "| --- | --- | --- | --- |"]
+    lines = ["| claim | here | verdict | chapter |", "| --- | --- | --- | --- |"]
     for name in CLAIMS:
         (folder,) = tables.glob(f"{of[name].chapter:02}_*")
         judged = pd.read_csv(folder / "verdicts.csv")
