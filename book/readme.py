@@ -43,7 +43,7 @@ def results(scale: str = "mini") -> str:
     return "\n\n".join(
         [
             f"**The gate: {posed(gate)}.** Chapter 01 has its table.",
-            f"**The question** (differences in points): {over_all.removeprefix('- ')}",
+            f"**The question:** {over_all.removeprefix('- ')}",
             "\n".join(_arms(accuracy, gains, lengths, several)),
             "\n".join(_claims(tables)),
         ]

@@ -72,6 +72,9 @@ def test_the_answer_names_each_combination_under_its_verdict_with_its_weakest_pa
     table = pd.DataFrame(rows, columns=["id", "verdict", "level"]).assign(estimate=-3.0, low=-5.0, high=-1.0)
     table = table.assign(id=table["id"] + "-synergy", against="better parent", benchmarks="trained")
     (line,) = readings.answer(table).splitlines()
-    assert "RL is shown to be as good" in line and "shown not to be: Model merging (at L5 -3.0 [-5.0, -1.0])" in line
-    assert "undecided: Two-stage (in the mean over levels" in line
+    assert (
+        "RL is shown to be as good" in line
+        and "shown not to be: Model merging (-3.0 [-5.0, -1.0] points at L5)" in line
+    )
+    assert "points in the mean over levels)" in line
     assert "no combination is shown" in readings.answer(table[table["verdict"] != "holds"])

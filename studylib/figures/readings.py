@@ -137,4 +137,4 @@ def _weakest(row: pd.Series, verdict: str) -> str:
     """A combination's name, and where it is not shown to hold its weakest part."""
     name = name_of(row["id"].removesuffix("-synergy"))
     at = "in the mean over levels" if row["level"] == "mean" else f"at {row['level']}"
-    return name if verdict == "holds" else f"{name} ({at} {span(row)})"
+    return name if verdict == "holds" else f"{name} ({span(row)} points {at})"
