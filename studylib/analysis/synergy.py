@@ -23,8 +23,9 @@ def better_parents(parents: pd.DataFrame, levels: pd.DataFrame) -> pd.DataFrame:
 def against_better(scores: pd.DataFrame, levels: pd.DataFrame, better: pd.DataFrame, arms: list[str]) -> pd.DataFrame:
     """Each arm minus the better parent: at every level, and their mean ("mean", each level weighs alike), in points.
 
-    better: better_parents; where it has no row for a level, that over all levels counts. Rows as of
-    difficulty.contrast, against "better parent", with the column parent that names it.
+    better: better_parents; where it has no row for a panel and level, that over all levels counts, and where validation
+    has no question of a panel (at the paper's scale it is a part of the training data), that over all benchmarks. Rows
+    as of difficulty.contrast, against "better parent", with the column parent that names it.
     """
     rates = {arm: group.assign(value=POINTS * group["value"]) for arm, group in question_rates(scores).groupby("arm")}
     choice = dict(zip(zip(better["panel"], better["level"], strict=True), better["parent"], strict=True))
@@ -36,12 +37,20 @@ def against_better(scores: pd.DataFrame, levels: pd.DataFrame, better: pd.DataFr
             cells += [cell.assign(parent=parent) for cell in margins(rows)]
         cells = pd.concat(cells, ignore_index=True)
         places = zip(cells["panel"], cells["level"], strict=True)
-        cells = cells[cells["parent"] == [choice.get(place, choice[place[0], ALL]) for place in places]]
+        cells = cells[cells["parent"] == [_better_at(choice, *place) for place in places]]
         by_level = cells[cells["level"] != ALL]
         means = estimates_by(by_level.assign(at=by_level["level"], level=MEAN), ["panel", "level"], ("at", "benchmark"))
         tables.append(pd.concat([estimates_by(cells, ["panel", "level"]), means]).assign(arm=arm))
-    table = pd.concat(tables, ignore_index=True).merge(better, on=["panel", "level"], how="left")
+    table = pd.concat(tables, ignore_index=True)
+    places = zip(table["panel"], table["level"], strict=True)
+    table["parent"] = [None if level == MEAN else _better_at(choice, panel, level) for panel, level in places]
     return table.rename(columns={"panel": "benchmark"}).assign(against="better parent", measure="accuracy")
+
+
+def _better_at(choice: dict[tuple[str, str], str], panel: str, level: str) -> str:
+    """The better parent at a place, by the nearest place that validation has."""
+    places = ((panel, level), (panel, ALL), (ALL, level), (ALL, ALL))
+    return next(choice[place] for place in places if place in choice)
 
 
 def paired_tests(contrasts: pd.DataFrame) -> pd.DataFrame:
