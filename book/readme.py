@@ -5,14 +5,12 @@ What is written stands between two comments; all else in README is nobody's but 
 
 import base64
 import json
-import re
-from pathlib import Path
 
 import pandas as pd
 
 from studylib.analysis.difficulty import ALL, LEVELS, PARTS
 from studylib.analysis.gate import posed
-from studylib.analysis.verdicts import COMBINATIONS, all_claims
+from studylib.analysis.verdicts import COMBINATIONS
 from studylib.errors import StudyError
 from studylib.figures.palette import in_order, name_of
 from studylib.figures.readings import answer
@@ -39,13 +37,15 @@ def results(scale: str = "mini") -> str:
     accuracy, gains, lengths, several, gate = (
         pd.read_csv(whole / f"{name}.csv") for name in ("accuracy", "gains", "lengths", "pass_at_k", "gate")
     )
-    *_, over_all = answer(pd.read_csv(whole / "verdicts.csv")).splitlines()
+    files = tables.glob("*/verdicts.csv")
+    judged = pd.concat([pd.read_csv(file).assign(chapter=file.parent.name) for file in files])
+    judged = judged[judged["benchmarks"] == ALL]
     return "\n\n".join(
         [
             f"**The gate: {posed(gate)}.** Chapter 01 has its table.",
-            f"**The question:** {over_all.removeprefix('- ')}",
+            f"**The question:** {answer(judged[judged['chapter'] == whole.name]).removeprefix('- ')}",
             "\n".join(_arms(accuracy, gains, lengths, several)),
-            "\n".join(_claims(tables)),
+            "\n".join(_claims(judged)),
         ]
     )
 
@@ -68,16 +68,12 @@ def _arms(accuracy: pd.DataFrame, gains: pd.DataFrame, lengths: pd.DataFrame, se
     return [f"| {' | '.join(line)} |" for line in lines]
 
 
-def _claims(tables: Path) -> list[str]:
+def _claims(judged: pd.DataFrame) -> list[str]:
     """One row per claim of CLAIMS: what was measured over all benchmarks, the verdict, and its chapter."""
-    of = {claim.id: claim for claim in all_claims()}
     lines = ["| claim | here | verdict | chapter |", "| --- | --- | --- | --- |"]
-    for name in CLAIMS:
-        (folder,) = tables.glob(f"{of[name].chapter:02}_*")
-        judged = pd.read_csv(folder / "verdicts.csv")
-        (row,) = judged[(judged["id"] == name) & (judged["benchmarks"] == ALL)].to_dict("records")
-        link = f"[{folder.name[:2]}](notebooks/{folder.name}.ipynb)"
-        lines.append(f"| {of[name].text} | {measured_against(row)} | {row['verdict']} | {link} |")
+    for row in judged.set_index("id").loc[CLAIMS].to_dict("records"):
+        link = f"[{row['chapter'][:2]}](notebooks/{row['chapter']}.ipynb)"
+        lines.append(f"| {row['claim']} | {measured_against(row)} | {row['verdict']} | {link} |")
     return lines
 
 
@@ -91,7 +87,7 @@ def hero(scale: str = "mini") -> bytes:
     """Figure 1 of chapter 05 as PNG, as its executed notebook holds it."""
     chapter = json.loads((reference_root(scale) / "chapters" / "05_sft_against_rl.ipynb").read_text())
     shown = (output.get("data", {}) for cell in chapter["cells"] for output in cell.get("outputs", []))
-    (figure,) = (data for data in shown if re.search(r'id="figure-figure-1"', "".join(data.get("text/html", ""))))
+    (figure,) = (data for data in shown if 'id="figure-figure-1"' in "".join(data.get("text/html", "")))
     return base64.b64decode(figure["image/png"])
 
 

@@ -130,8 +130,10 @@ def _test(claim: Claim, known: pd.DataFrame) -> dict:
         gate, p_gate, gate_leans = _sides(claim, _parts(claim, known, (claim.first,)), False)
         if gate_leans == "fails":
             weakest, p, leans = gate, p_gate, gate_leans
-        elif p_gate > p:  # a part that is shown to fail decides, though the gatekeeper holds less clearly
-            weakest, p = weakest if gate_leans != leans and p_gate < 0.05 else gate, p_gate
+        elif p_gate > p:
+            if leans == gate_leans or p_gate >= 0.05:  # else a part that is shown to fail decides
+                weakest = gate
+            p = p_gate
     shown = ("against", "level", "estimate", "low", "high", "measure", "margin", "source")
     return {"id": claim.id, "claim": claim.text, **{name: weakest[name] for name in shown}, "p": p, "leans": leans}
 

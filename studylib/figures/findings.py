@@ -33,7 +33,7 @@ def accuracy(table: pd.DataFrame) -> str:
 def samples(table: pd.DataFrame) -> str:
     """What more samples give: of each arm one of its samples, and as many as it has. table: passk.pass_at_k."""
     cells = table[(table["benchmark"] == ALL) & (table["level"] == ALL)].set_index(["arm", "k"])["estimate"]
-    most = cells.groupby("arm", sort=False).apply(lambda rates: rates.index.get_level_values("k").max())
+    most = cells.reset_index("k").groupby("arm", sort=False)["k"].max()
     parts = [f"{name_of(arm)} {cells[arm, 1]:.0f} and {cells[arm, k]:.0f} % ({k})" for arm, k in most.items()]
     return f"Right in one sample, and in one of several (of how many): {', '.join(parts)}"
 
@@ -113,7 +113,7 @@ def dial(outcome: pd.DataFrame, gains: pd.DataFrame, differences: pd.DataFrame) 
     counts = outcome["outcome"].value_counts()
     tally = [f"{counts.get(word, 0)} {word}" for word in ("held", "did not hold", "undecided", "not run")]
     rl = gains[(gains["arm"] == "rl") & (gains["benchmark"] == ALL)]
-    hard = [f"{_span(row)} at {row.base}" for row in rl.itertuples()]
+    hard = [f"{span(row)} at {row.base}" for row in rl.itertuples()]
     whole = differences[(differences["benchmark"] == ALL) & (differences["level"] == ALL)]
     above, below = whole[whole["low"] > 0], whole[whole["high"] < 0]
     return (
@@ -141,8 +141,9 @@ def _so(outcome: pd.DataFrame) -> str:
 
 
 def _which(rows: pd.DataFrame) -> str:
-    return "; ".join(f"{name_of(row.arm)} at {row.base}, {_span(row)}" for row in rows.itertuples()) or "none"
+    return "; ".join(f"{name_of(row.arm)} at {row.base}, {span(row)}" for row in rows.itertuples()) or "none"
 
 
-def _span(row) -> str:
+def span(row) -> str:
+    """An estimate with its interval, in points. row: of a table, as a series or a tuple with names."""
     return f"{row.estimate:+.1f} [{row.low:.1f}, {row.high:.1f}]"

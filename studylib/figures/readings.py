@@ -2,17 +2,13 @@
 
 import pandas as pd
 
-from studylib.analysis.difficulty import ALL, LEVELS, PARTS
+from studylib.analysis.difficulty import ALL, LEVELS, MEAN, PARTS
 from studylib.analysis.verdicts import NON_INFERIORITY_MARGIN
+from studylib.figures.findings import span
 from studylib.figures.palette import name_of
 
 EASIEST, HARDEST = LEVELS[0], LEVELS[-1]
 KEEPS, LOSES, OPEN = "keeps", "loses", "may keep or lose"
-
-
-def span(row: pd.Series) -> str:
-    """An estimate with its interval, in points."""
-    return f"{row['estimate']:+.1f} [{row['low']:.1f}, {row['high']:.1f}]"
 
 
 def gained(gains: pd.DataFrame, arm: str) -> str:
@@ -136,5 +132,5 @@ def answer(verdicts: pd.DataFrame) -> str:
 def _weakest(row: pd.Series, verdict: str) -> str:
     """A combination's name, and where it is not shown to hold its weakest part."""
     name = name_of(row["id"].removesuffix("-synergy"))
-    at = "in the mean over levels" if row["level"] == "mean" else f"at {row['level']}"
+    at = "in the mean over levels" if row["level"] == MEAN else f"at {row['level']}"
     return name if verdict == "holds" else f"{name} ({span(row)} points {at})"

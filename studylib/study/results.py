@@ -44,14 +44,19 @@ class Results:
         return self.scores[self.scores["arm"].isin(arms)]
 
     @cached_property
+    def beside_prompted(self) -> pd.DataFrame:
+        """The answers of the base and the arms, and those of the prompted base, where there are."""
+        return pd.concat([self.scores, self.prompted])
+
+    @cached_property
     def accuracy(self) -> pd.DataFrame:
         """Accuracy in % on each benchmark and over all (difficulty.accuracy), the prompted base beside the arms."""
-        return difficulty.accuracy(pd.concat([self.scores, self.prompted]))
+        return difficulty.accuracy(self.beside_prompted)
 
     @cached_property
     def pass_at_k(self) -> pd.DataFrame:
         """pass@k in % by benchmark and level (passk.pass_at_k), the prompted base beside the arms."""
-        return passk.pass_at_k(pd.concat([self.scores, self.prompted]), self.levels)
+        return passk.pass_at_k(self.beside_prompted, self.levels)
 
     @cached_property
     def gains(self) -> pd.DataFrame:
