@@ -78,3 +78,123 @@ def test_the_answer_names_each_combination_under_its_verdict_with_its_weakest_pa
     )
     assert "points in the mean over levels)" in line
     assert "no combination is shown" in readings.answer(table[table["verdict"] != "holds"])
+
+
+def checkpoints(*scores: float) -> pd.DataFrame:
+    table = pd.DataFrame({"arm": "rl", "number": range(1, len(scores) + 1), "estimate": scores})
+    return table.assign(low=table["estimate"] - 2, high=table["estimate"] + 2)
+
+
+@pytest.mark.parametrize(
+    ("scores", "course"),
+    [
+        ((50, 52, 55), "+3.0 points from its best before: still rising"),
+        ((50, 55, 54.5), "level"),
+        ((50, 55, 49), "fallen"),
+    ],
+)
+def test_an_arm_that_still_rises_is_said_to_be_stopped_early(scores, course):
+    assert course in readings.settled(checkpoints(*scores))
+
+
+def test_a_single_checkpoint_has_no_course():
+    assert readings.settled(checkpoints(50)) == "RL ends at 50.0 % [48.0, 52.0]."
+
+
+@pytest.mark.parametrize(("last", "word"), [(0.3, "0.70, at step 40), a collapse"), (0.6, "None collapses")])
+def test_a_run_that_ends_below_its_start_has_collapsed(last, word):
+    runs = pd.DataFrame({"first": [0.5], "highest": [0.7], "highest_at": [40], "last": [last]}, index=["rl"])
+    assert f"from 0.50 to {last:.2f}" in readings.rewarded(runs) and word in readings.rewarded(runs)
+
+
+def lengths(rows: list[tuple]) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=["arm", "level", "estimate", "low", "high"]).assign(benchmark="all")
+
+
+@pytest.mark.parametrize(
+    ("hard", "word"),
+    [((90, 80, 100), "longer where"), ((20, 10, 30), "shorter where"), ((55, 45, 65), "as long where")],
+)
+def test_an_answer_is_called_longer_where_the_intervals_are_apart(hard, word):
+    table = lengths([("rl", "L1", 50, 45, 55), ("rl", "L5", *hard), ("base", "L1", 1, 1, 1)])
+    assert word in readings.lengthened(table, ["rl"]) and "base" not in readings.lengthened(table, ["rl"])
+
+
+def test_length_and_gain_go_together_only_where_the_longest_gains_most():
+    table = gains((0, 0, 0), (0, 0, 0))
+    other = table.assign(arm="sft_eureka", estimate=table["estimate"] + 5)
+    both = pd.concat([table, other[other["arm"] == "sft_eureka"]])
+    both = both[both["against"] == "B"]
+    short = lengths([("rl", "all", 200, 0, 0), ("sft_eureka", "all", 100, 0, 0)])
+    assert "do not gain most" in readings.paid(both, short, ["rl", "sft_eureka"])
+    long = lengths([("rl", "all", 100, 0, 0), ("sft_eureka", "all", 200, 0, 0)])
+    assert "go together" in readings.paid(both, long, ["rl", "sft_eureka"])
+
+
+def test_an_arm_departs_where_its_divergence_is_larger():
+    places = pd.DataFrame({"arm": "rl", "place": ["opens a sentence", "inside a sentence"], "kl": [0.2, 0.1]})
+    words = {"rl": pd.DataFrame({"token": ["wait", "so"]})}
+    assert "more where a sentence begins; most at 'wait', 'so'." in readings.departed(places, words)
+    assert "more inside sentences" in readings.departed(places.assign(kl=[0.1, 0.2]), words)
+
+
+@pytest.mark.parametrize(("lost", "won", "word"), [(10, 20, ": more is won"), (20, 10, "no more is won")])
+def test_flows_stand_beside_those_of_chance(lost, won, word):
+    rows = [("right to wrong", lost, 8), ("wrong to right", won, 8)]
+    table = pd.DataFrame(rows, columns=["flow", "share", "share_by_chance"]).assign(benchmark="all")
+    text = readings.swapped(table, "base", "rl")
+    assert word in text and f"{lost - 8:+.1f} and {won - 8:+.1f} points" in text
+
+
+@pytest.mark.parametrize(("share", "word"), [(0.04, "here so."), (0.3, "here not so.")])
+def test_interleaved_without_failing_questions_is_called_rl(share, word):
+    runs = pd.DataFrame({"first": [share], "last": [0.01]}, index=["interleaved"])
+    assert word in readings.failing(runs)
+
+
+@pytest.mark.parametrize(
+    ("estimates", "p", "word"),
+    [
+        ((-30, -2), (0.001, 0.5), "a pit"),
+        ((5, 2), (0.001, 0.5), "a peak"),
+        ((5, -6), (0.001, 0.001), "does not interpolate"),
+        ((1, -1), (0.5, 0.5), "accuracy interpolates"),
+    ],
+)
+def test_merged_models_off_the_line_are_a_pit_a_peak_or_neither(estimates, p, word):
+    table = pd.DataFrame({"estimate": estimates, "p_holm": p, "merge": ["ties", "linear"], "share": [0.5, 0.25]})
+    text = readings.interpolated(table.assign(low=-40, high=40))
+    furthest = max(estimates, key=abs)
+    assert word in text and f"{furthest:+.1f} [-40.0, 40.0] points" in text
+
+
+@pytest.mark.parametrize(("middle", "word"), [(10, "most are at the ends"), (200, "fewer than half are at the ends")])
+def test_questions_at_the_ends_are_counted(middle, word):
+    counts = pd.DataFrame({"L1": [100], "L2": [middle], "L3": [middle], "L4": [middle], "L5": [50]}, index=["MiniStar"])
+    assert word in readings.spread(counts) and f"MiniStar at {'L2' if middle == 10 else 'L5'}" in readings.spread(
+        counts
+    )
+
+
+def test_a_prompt_stands_beside_what_training_gains():
+    table = pd.DataFrame({"arm": ["base", "base_prompted"], "benchmark": "all", "estimate": [50.0, 53.0]})
+    assert "+3.0 points are what a prompt gives" in readings.prompted(table)
+    assert "No other prompt" in readings.prompted(table[:1])
+
+
+def test_what_more_samples_reach_and_what_they_do_not():
+    table = passes([57], [50, 60, 69, 78, 86])
+    hard = table[table["arm"] == "base"].assign(level="L5", estimate=[5, 10, 20, 40, 60])
+    text = readings.within_reach(pd.concat([table, hard]))
+    assert "50.0 % and one of 16 in 86.0 %, at L5 5.0 and 60.0 %" in text and "the other 14.0 %" in text
+    assert "L5" not in readings.within_reach(table)
+
+
+@pytest.mark.parametrize(
+    ("interval", "word"), [((1, 5), "is above"), ((-1, 5), "not told apart from"), ((-5, -1), "is below")]
+)
+def test_a_combination_is_priced_against_the_parent_that_it_is_furthest_behind(interval, word):
+    rows = [("merging", "sft_eureka", 9, 8, 10), ("merging", "rl", sum(interval) / 2, *interval)]
+    table = pd.DataFrame(rows, columns=["arm", "against", "estimate", "low", "high"])
+    text = readings.priced(table, ["merging", "two_stage"])
+    assert word in text and "RL at its price" in text and "Two-stage" not in text

@@ -5,10 +5,12 @@ import pandas as pd
 from studylib.analysis.difficulty import ALL, LEVELS, MEAN, PARTS
 from studylib.analysis.verdicts import NON_INFERIORITY_MARGIN
 from studylib.figures.findings import span
-from studylib.figures.palette import name_of
+from studylib.figures.palette import in_order, name_of
 
 EASIEST, HARDEST = LEVELS[0], LEVELS[-1]
 KEEPS, LOSES, OPEN = "keeps", "loses", "may keep or lose"
+LEVELLED = 1.0  # points on validation between two checkpoints, as for RL in the gate (G10)
+HARDLY = 5.0  # % of the questions: fewer is hardly any
 
 
 def gained(gains: pd.DataFrame, arm: str) -> str:
@@ -102,6 +104,196 @@ def _comes_to(of_rl: str, of_sft: str) -> str:
     if of_rl == LOSES:
         return f"So SFT's price is paid{'' if of_sft == KEEPS else '; whether for all that SFT brings is open'}."
     return "So these questions do not decide it."
+
+
+def settled(checkpoints: pd.DataFrame) -> str:
+    """Was an arm stopped early? Its last checkpoint beside the best of those before. checkpoints: checkpoint_scores."""
+    lines = []
+    for arm in in_order(list(checkpoints["arm"].unique())):
+        rows = checkpoints[checkpoints["arm"] == arm].sort_values("number")
+        last, before = rows.iloc[-1], rows["estimate"].iloc[:-1].max()
+        ends = f"{name_of(arm)} ends at {last['estimate']:.1f} % [{last['low']:.1f}, {last['high']:.1f}]"
+        if len(rows) > 1:
+            ends += (
+                f", {last['estimate'] - before:+.1f} points from its best before: {_course(last['estimate'] - before)}"
+            )
+        lines.append(f"{ends}.")
+    return " ".join(lines)
+
+
+def _course(change: float) -> str:
+    if change > LEVELLED:
+        return "still rising, so it may have been stopped early"
+    return "level" if change >= -LEVELLED else "fallen, so an earlier one is tested"
+
+
+def rewarded(stretches: pd.DataFrame) -> str:
+    """Where each run's reward began, stood highest and ended, and whether that is a collapse. stretches: of rewards."""
+    runs = [
+        f"{name_of(row.Index)}'s reward goes from {row.first:.2f} to {row.last:.2f} (highest {row.highest:.2f}, at "
+        f"step {row.highest_at}){', a collapse' if row.last < row.first else ''}"
+        for row in stretches.itertuples()
+    ]
+    word = (
+        "There is a collapse where a run" if (stretches["last"] < stretches["first"]).any() else "None collapses: none"
+    )
+    return f"{'; '.join(runs)}. {word} ends below where it began."
+
+
+def lengthened(lengths: pd.DataFrame, arms: list[str]) -> str:
+    """Does an arm answer at greater length where it is harder? lengths: length.response_length."""
+    cells = lengths[lengths["benchmark"] == ALL].set_index(["arm", "level"])
+    lines = []
+    for arm in ["base", *arms]:
+        if not {(arm, EASIEST), (arm, HARDEST)} <= set(cells.index):
+            continue
+        easy, hard = cells.loc[arm, EASIEST], cells.loc[arm, HARDEST]
+        lines.append(
+            f"{_the(arm)} answers in {_tokens(easy)} tokens at {EASIEST} and in {_tokens(hard)} at {HARDEST}, "
+            f"{_longer(easy, hard)}"
+        )
+    return f"{'; '.join(lines)}.".replace("the base", "The base", 1) if lines else "One end of the levels is empty."
+
+
+def _the(arm: str) -> str:
+    return "the base" if arm == "base" else name_of(arm)
+
+
+def _tokens(row: pd.Series) -> str:
+    return f"{row['estimate']:.0f} [{row['low']:.0f}, {row['high']:.0f}]"
+
+
+def _longer(easy: pd.Series, hard: pd.Series) -> str:
+    if hard["low"] > easy["high"]:
+        return "longer where it is harder"
+    return "shorter where it is harder" if hard["high"] < easy["low"] else "as long where it is harder"
+
+
+def paid(gains: pd.DataFrame, lengths: pd.DataFrame, arms: list[str]) -> str:
+    """Do the longest answers gain most? gains: difficulty.gains; lengths: length.response_length."""
+    over_all = [table[(table["benchmark"] == ALL) & (table["level"] == ALL)] for table in (gains, lengths)]
+    gain = over_all[0][over_all[0]["against"] == "B"].set_index("arm").loc[arms]
+    tokens = over_all[1].set_index("arm").loc[arms, "estimate"]
+    longest, best = tokens.idxmax(), gain["estimate"].idxmax()
+    mine = f"{name_of(longest)}'s answers are the longest ({tokens[longest]:.0f} tokens)"
+    theirs = f"{name_of(best)} gains most ({span(gain.loc[best])} points, {tokens[best]:.0f} tokens)"
+    if longest == best:
+        return f"{mine}, and it gains most ({span(gain.loc[best])} points): here length and gain go together."
+    return (
+        f"{mine}; it changes accuracy by {span(gain.loc[longest])}. {theirs}. So the longest answers do not gain most."
+    )
+
+
+def departed(places: pd.DataFrame, pivotal: dict[str, pd.DataFrame], words: int = 3) -> str:
+    """Where in a sentence, and at which words, each arm is furthest from the base.
+
+    places: divergence.kl_by_place with the arm; pivotal: divergence.pivotal_tokens by arm, the furthest first.
+    """
+    cells = places.set_index(["arm", "place"])["kl"]
+    lines = []
+    for arm, table in pivotal.items():
+        opening, inside = cells[arm, "opens a sentence"], cells[arm, "inside a sentence"]
+        where = "where a sentence begins" if opening > inside else "inside sentences"
+        lines.append(
+            f"{name_of(arm)} is {opening:.3f} nats per token from the base where a sentence begins and {inside:.3f} "
+            f"inside it, so it departs more {where}; most at {', '.join(map(repr, table['token'].head(words)))}."
+        )
+    return " ".join(lines)
+
+
+def swapped(flows: pd.DataFrame, before: str, after: str) -> str:
+    """How many questions are lost and won on the way, beside two samples of one model. flows: style.flows."""
+    cells = flows[flows["benchmark"] == ALL].set_index("flow")
+    lost, won = cells.loc["right to wrong"], cells.loc["wrong to right"]
+    more = "more is won than lost" if won["share"] > lost["share"] else "no more is won than lost"
+    return (
+        f"From {_the(before)} to {name_of(after)} {lost['share']:.1f} % of the questions are lost and "
+        f"{won['share']:.1f} % won, where a second sample of {_the(before)} would lose and win "
+        f"{lost['share_by_chance']:.1f} % each: {more}, and {lost['share'] - lost['share_by_chance']:+.1f} and "
+        f"{won['share'] - won['share_by_chance']:+.1f} points are more than chance."
+    )
+
+
+def failing(stretches: pd.DataFrame) -> str:
+    """How many questions interleaved training teaches by their trace. stretches: of the share that fails, 0 to 1."""
+    return " ".join(
+        f"In {name_of(row.Index)} {100 * row.first:.0f} % of a step's questions fail at first and {100 * row.last:.0f} "
+        f"% in the end. Where hardly any fails (under {HARDLY:.0f} %) it is RL by another name: here "
+        f"{'so' if 100 * max(row.first, row.last) < HARDLY else 'not so'}."
+        for row in stretches.itertuples()
+    )
+
+
+def interpolated(off: pd.DataFrame) -> str:
+    """Does accuracy lie on the straight line between the parents? off: synergy.off_the_line."""
+    shown = off[off["p_holm"] < 0.05]
+    below, above = (shown["estimate"] < 0).sum(), (shown["estimate"] > 0).sum()
+    furthest = off.loc[off["estimate"].abs().idxmax()]
+    comes_to = (
+        "accuracy interpolates, as far as so many questions can tell"
+        if shown.empty
+        else "there is a pit between the parents"
+        if not above
+        else "there is a peak between the parents"
+        if not below
+        else "accuracy does not interpolate"
+    )
+    return (
+        f"Of {len(off)} merged models {below} are shown to lie below the straight line between the parents and {above} "
+        f"above it (p below 0.05 after Holm's correction). The furthest is {furthest['merge']} at an SFT share of "
+        f"{furthest['share']:g}, {span(furthest)} points. So {comes_to}."
+    )
+
+
+def spread(counts: pd.DataFrame) -> str:
+    """How the questions lie over the levels. counts: difficulty.level_counts."""
+    levels = counts[list(LEVELS)]
+    shares = 100 * levels.sum() / levels.to_numpy().sum()
+    place, level = levels.stack().idxmin()
+    ends = shares[EASIEST] + shares[HARDEST]
+    return (
+        f"{shares[EASIEST]:.0f} % of the questions are at {EASIEST} and {shares[HARDEST]:.0f} % at {HARDEST}: "
+        f"{'most' if ends > 50 else 'fewer than half'} are at the ends, where the base is nearly always right or "
+        f"nearly always wrong. The smallest cell is {place} at {level} with {levels.loc[place, level]} questions."
+    )
+
+
+def prompted(accuracy: pd.DataFrame) -> str:
+    """What a prompt alone gives the untrained base. accuracy: difficulty.accuracy with base and base_prompted."""
+    cells = accuracy[accuracy["benchmark"] == ALL].set_index("arm")["estimate"]
+    if "base_prompted" not in cells:
+        return "No other prompt is known to this base."
+    change = cells["base_prompted"] - cells["base"]
+    return (
+        f"The base is right in {cells['base']:.1f} %, with the best of the prompts that it knows in "
+        f"{cells['base_prompted']:.1f} %: {change:+.1f} points are what a prompt gives, and what an "
+        "arm's gain has to be more than."
+    )
+
+
+def within_reach(passes: pd.DataFrame) -> str:
+    """How much of what the base gets wrong it could say. passes: passk.pass_at_k."""
+    cells = passes[(passes["benchmark"] == ALL) & (passes["arm"] == "base")].set_index(["level", "k"])["estimate"]
+    most = max(k for _, k in cells.index)
+    at = [f"at {HARDEST} {cells[HARDEST, 1]:.1f} and {cells[HARDEST, most]:.1f} %"] if (HARDEST, 1) in cells else []
+    return (
+        f"One answer of the base is right in {cells[ALL, 1]:.1f} % and one of {most} in {cells[ALL, most]:.1f} %"
+        f"{''.join(f', {words}' for words in at)}. What lies between is what choosing among its own answers could "
+        f"gain; the other {100 - cells[ALL, most]:.1f} % it has to be shown."
+    )
+
+
+def priced(matched: pd.DataFrame, arms: list[str]) -> str:
+    """Each combination beside what a parent had for no more compute. matched: compute.matched_differences."""
+    lines = []
+    for arm in arms:
+        rows = matched[matched["arm"] == arm]
+        if rows.empty:
+            continue
+        row = rows.loc[rows["estimate"].idxmin()]
+        sign = {1: "above", 0: "not told apart from", -1: "below"}[_sign(row)]
+        lines.append(f"{name_of(arm)} is {sign} {name_of(row['against'])} at its price ({span(row)} points).")
+    return " ".join(lines)
 
 
 def answer(verdicts: pd.DataFrame) -> str:
