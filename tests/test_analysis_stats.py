@@ -130,3 +130,13 @@ def test_detectable_difference_is_found_with_the_power_it_names():
         t = observed.mean() / (observed.std(ddof=1) / np.sqrt(300))
         found += abs(t) > 1.968
     assert 0.74 <= found / 400 <= 0.86
+
+
+@pytest.mark.parametrize("by", [["arm"], ["arm", "level"]])
+def test_a_table_of_cells_has_in_each_what_its_rows_alone_give(by):
+    rng = np.random.default_rng(3)
+    keys = [(a, f"L{q % 3}", f"b{q % 2}", f"p{q // 2}", f"q{q}", s) for a in "xy" for q in range(40) for s in (1, 2)]
+    rows = pd.DataFrame(keys, columns=["arm", "level", "benchmark", "problem", "question_id", "seed"])
+    rows = rows.assign(value=rng.normal(size=len(rows))).sample(frac=1, random_state=1)
+    alone = [vars(stats.crossed_mean(group)) for _, group in rows.groupby(by)]
+    pd.testing.assert_frame_equal(stats.estimates_by(rows, by).drop(columns=by), pd.DataFrame(alone))
