@@ -1,4 +1,4 @@
-"""Ten figures as slides, taken out of the executed chapters: titles, numbers and stamps are those of the chapters.
+"""Eleven figures as slides, taken out of the executed chapters: titles, numbers and stamps are those of the chapters.
 
 book/build.py writes them beside the site. reveal.js is the copy in sphinx-revealjs, plotly.js that of the site.
 """
@@ -26,10 +26,11 @@ FIGURES = (
     ("05", "accuracy-against-length", "What does a right answer cost in tokens?"),
     ("10", "merge-shares", "What would you have drawn between the two ends?"),
     ("11", "the-question", "Which combination is shown to be as good as the better parent at every level?"),
+    ("13", "accuracy-by-dose", "Which arm's accuracy moves with what the base has seen, and which does not?"),
 )
 START = """# The synergy dilemma
 
-Ten figures, as the chapters drew them. Arrow keys turn the pages; every figure answers to the mouse.
+Eleven figures, as the chapters drew them. Arrow keys turn the pages; every figure answers to the mouse.
 
 ```{raw} html
 <script src="../_static/plotly.min.js"></script>
