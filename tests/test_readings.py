@@ -198,3 +198,24 @@ def test_a_combination_is_priced_against_the_parent_that_it_is_furthest_behind(i
     table = pd.DataFrame(rows, columns=["arm", "against", "estimate", "low", "high"])
     text = readings.priced(table, ["merging", "two_stage"])
     assert word in text and "RL at its price" in text and "Two-stage" not in text
+
+
+@pytest.mark.parametrize(
+    ("rl", "words"),
+    [
+        ((52, 55, 62), "grows with each dose"),
+        ((62, 55, 52), "falls with each dose"),
+        ((52, 62, 55), "one way and then the other"),
+        ((52,), "says nothing"),
+    ],
+)
+def test_a_lead_moves_with_the_dose_where_every_step_goes_one_way(rl, words):
+    bases = ["0 %", "1 %", "10 %"][: len(rl)]
+    rows = [
+        (base, arm, v)
+        for base, v in zip(bases, rl, strict=True)
+        for arm, v in [("rl", v), ("base", 50), ("sft_eureka", 60)]
+    ]
+    rows += [("0 %, other", arm, 50) for arm in ("rl", "base", "sft_eureka")]
+    text = readings.led(pd.DataFrame(rows, columns=["base", "arm", "estimate"]).assign(benchmark="all"))
+    assert words in text and f"at 0 % SFT gains +10.0 and RL {rl[0] - 50:+.1f}" in text

@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from studylib.analysis.dial import BASES
 from studylib.analysis.difficulty import ALL, LEVELS, MEAN, PARTS
 from studylib.analysis.verdicts import NON_INFERIORITY_MARGIN
 from studylib.figures.findings import span
@@ -294,6 +295,22 @@ def priced(matched: pd.DataFrame, arms: list[str]) -> str:
         sign = {1: "above", 0: "not told apart from", -1: "below"}[_sign(row)]
         lines.append(f"{name_of(arm)} is {sign} {name_of(row['against'])} at its price ({span(row)} points).")
     return " ".join(lines)
+
+
+def led(accuracy: pd.DataFrame) -> str:
+    """RL's lead over SFT, and what either gains over its base, along the doses of one trunk. accuracy: by base."""
+    cells = accuracy[accuracy["benchmark"] == ALL].set_index(["base", "arm"])["estimate"].unstack()
+    cells = cells.reindex([base.name for base in BASES if base.name in cells.index])
+    gains = cells[["sft_eureka", "rl"]].sub(cells["base"], axis=0)
+    lines = [f"at {base} SFT gains {row['sft_eureka']:+.1f} and RL {row['rl']:+.1f}" for base, row in gains.iterrows()]
+    first = f"In points over its own base, {'; '.join(lines)}."
+    lead = (gains["rl"] - gains["sft_eureka"]).drop(BASES[-1].name, errors="ignore")
+    if len(lead) < 2:
+        return f"{first} With one dose the dial says nothing."
+    course = "grows with" if lead.is_monotonic_increasing else "falls with" if lead.is_monotonic_decreasing else None
+    return (
+        f"{first} RL's lead over SFT {f'{course} each' if course else 'goes one way and then the other with the'} dose."
+    )
 
 
 def answer(verdicts: pd.DataFrame) -> str:
