@@ -8,6 +8,7 @@ import json
 
 import pandas as pd
 
+from studylib.analysis.dial import BASES, NOT_RUN, WORDS
 from studylib.analysis.difficulty import ALL, LEVELS, PARTS
 from studylib.analysis.gate import posed
 from studylib.analysis.verdicts import COMBINATIONS
@@ -19,6 +20,7 @@ from studylib.paths import ROOT, reference_root
 
 README, HERO = ROOT / "README.md", ROOT / "book" / "hero.png"
 BEGIN, END = "<!-- results: make readme -->", "<!-- end of results -->"
+DIAL = "13_when_do_they_add_up"
 ARMS = ("sft_eureka", "rl", *COMBINATIONS)
 # What the paper says in its abstract and figures; the chapters judge all others beside these.
 CLAIMS = (
@@ -46,6 +48,7 @@ def results(scale: str = "mini") -> str:
             f"**The question:** {answer(judged[judged['chapter'] == whole.name]).removeprefix('- ')}",
             "\n".join(_arms(accuracy, gains, lengths, several)),
             "\n".join(_claims(judged)),
+            "\n".join(_dial(*(pd.read_csv(tables / DIAL / f"{name}.csv") for name in ("accuracy", "outcome")))),
         ]
     )
 
@@ -75,6 +78,23 @@ def _claims(judged: pd.DataFrame) -> list[str]:
         link = f"[{row['chapter'][:2]}](notebooks/{row['chapter']}.ipynb)"
         lines.append(f"| {row['claim']} | {measured_against(row)} | {row['verdict']} | {link} |")
     return lines
+
+
+def _dial(accuracy: pd.DataFrame, outcome: pd.DataFrame) -> list[str]:
+    """One row per base: what each arm has right over all benchmarks; before them how the prediction fared."""
+    parts = outcome["outcome"].value_counts()
+    tally = ", ".join(f"{parts[word]} {word}" for word in (*WORDS.values(), NOT_RUN) if word in parts)
+    cells = accuracy[accuracy["benchmark"] == ALL].set_index(["base", "arm"])["estimate"].unstack()
+    arms = in_order(list(cells.columns))
+    lines = [
+        f"**The dial** ([chapter 13](notebooks/{DIAL}.ipynb)): right in %, by the share of two-hop examples that the "
+        f"base has seen worked out the long way. Of {len(outcome)} parts of the prediction: {tally}.",
+        "",
+    ]
+    rows = [["seen", *map(name_of, arms)], ["---"] * (1 + len(arms))]
+    for base in (base.name for base in BASES if base.name in cells.index):
+        rows.append([base, *(f"{cells.loc[base, arm]:.1f}" for arm in arms)])
+    return lines + [f"| {' | '.join(row)} |" for row in rows]
 
 
 def with_results(text: str, block: str) -> str:
