@@ -35,9 +35,9 @@ def passes(arm: list[float], base: list[float]) -> pd.DataFrame:
 
 def test_an_arm_stands_beside_as_many_samples_of_the_base_as_reach_it():
     text = readings.sampled(passes([57, 63, 68], [50, 60, 69, 78, 86]), "rl")
-    assert "as often as one of 2 of the base's (60.0 %)" in text and "has less within reach" in text
+    assert "it takes 2 for one of them to be right as often (60.0 %)" in text and "has less within reach" in text
     text = readings.sampled(passes([90, 92, 95], [50, 60, 69, 78, 86]), "rl")
-    assert "no number of the base's reaches" in text and "has more within reach" in text
+    assert "one of 16 of the base's less often" in text and "has more within reach" in text
 
 
 def contrasts(easy_rl: tuple, hard_sft: tuple) -> pd.DataFrame:
@@ -219,3 +219,9 @@ def test_a_lead_moves_with_the_dose_where_every_step_goes_one_way(rl, words):
     rows += [("0 %, other", arm, 50) for arm in ("rl", "base", "sft_eureka")]
     text = readings.led(pd.DataFrame(rows, columns=["base", "arm", "estimate"]).assign(benchmark="all"))
     assert words in text and f"at 0 % SFT gains +10.0 and RL {rl[0] - 50:+.1f}" in text
+
+
+def test_a_threshold_that_is_missed_is_named():
+    table = pd.DataFrame({"length (5)": [6.0, 2.0], "box (95)": [float("nan"), 90.0]}, index=["rl", "sft_eureka"])
+    text = readings.missed(table, [5, 95])
+    assert "RL meets all." in text and "SFT (Eureka-Distill) misses 2: length (5); box (95)." in text

@@ -59,10 +59,12 @@ def sampled(passes: pd.DataFrame, arm: str) -> str:
     most = max(k for k in cells[arm].index if k in base.index)
     wider = "more" if cells[arm, most] > base[most] else "less"
     reach = (
-        f"one of {enough[0]} of the base's ({base[enough[0]]:.1f} %)" if enough else "no number of the base's reaches"
+        f"of the base's it takes {enough[0]} for one of them to be right as often ({base[enough[0]]:.1f} %)"
+        if enough
+        else f"one of {base.index.max()} of the base's less often"
     )
     return (
-        f"One answer of {name_of(arm)} is right in {one:.1f} %: {'as often as ' if enough else 'what '}{reach}. "
+        f"One answer of {name_of(arm)} is right in {one:.1f} %: {reach}. "
         f"Of {most} answers one is right in {cells[arm, most]:.1f} %, of the base's in {base[most]:.1f} %: "
         f"{name_of(arm)} has {wider} within reach than the base had before."
     )
@@ -126,6 +128,15 @@ def _course(change: float) -> str:
     if change > LEVELLED:
         return "still rising, so it may have been stopped early"
     return "level" if change >= -LEVELLED else "fallen, so an earlier one is tested"
+
+
+def missed(measured: pd.DataFrame, wanted: list[float]) -> str:
+    """Which thresholds each arm misses. measured: one row per arm, one column per threshold; NaN is not known."""
+    lines = []
+    for arm, row in measured.iterrows():
+        below = [column for column, least in zip(measured, wanted, strict=True) if row[column] < least]
+        lines.append(f"{name_of(arm)} {f'misses {len(below)}: ' + '; '.join(below) if below else 'meets all'}.")
+    return f"Of {len(wanted)} thresholds: {' '.join(lines)}"
 
 
 def rewarded(stretches: pd.DataFrame) -> str:
