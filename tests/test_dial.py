@@ -222,7 +222,7 @@ def test_the_chapter_runs_whole_on_two_bases(synthetic, monkeypatch, tmp_path, c
     assert [name for name, _ in names] == ["accuracy-by-dose", "synergy-by-dose", "long-way-by-dose"]
     assert all(finding for _, finding in names)
     saved = {path.stem for path in (tmp_path / "tables").glob("*.csv")}
-    assert saved == {"accuracy", "synergy", "long_way", "groups", "hard_gains", "outcome"}
+    assert saved == set("accuracy pass_at_k synergy long_way groups hard_gains outcome every_level".split())
     outcome = pd.read_csv(tmp_path / "tables" / "outcome.csv").set_index("id")["outcome"]
     assert outcome["groups-1"] == "not run" and outcome["rl-without"] == "did not hold"
     paragraph = capsys.readouterr().out

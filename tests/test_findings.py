@@ -2,6 +2,7 @@
 
 import pandas as pd
 import plotly.graph_objects as go
+import pytest
 
 from studylib.figures import behaviour, findings, palette
 
@@ -45,3 +46,15 @@ def test_more_samples_are_named_with_how_many_each_arm_has():
     rows = [("base", 1, 50.0), ("base", 16, 91.0), ("rl", 1, 60.0), ("rl", 4, 81.0)]
     table = pd.DataFrame(rows, columns=["arm", "k", "estimate"]).assign(benchmark="all", level="all")
     assert findings.samples(table).endswith("Base 50 and 91 % (16), RL 60 and 81 % (4)")
+
+
+@pytest.mark.parametrize(
+    ("own", "word"), [(3.0, "does not tell the doses apart"), (-3.0, "there is a dose at which SFT and RL add up")]
+)
+def test_adding_up_at_a_dose_is_a_finding_only_where_the_same_arm_does_not_at_none(own, word):
+    rows = [("0 %", own, own - 1, own + 1), ("10 %", 3.0, 2.0, 4.0)]
+    differences = pd.DataFrame(rows, columns=["base", "estimate", "low", "high"])
+    differences = differences.assign(arm="two_stage", benchmark="all", level="all")
+    outcome = pd.DataFrame({"id": ["two_stage-adds-10", "dial-two_stage-synergy"], "outcome": "held"})
+    gains = differences.assign(arm="rl")
+    assert word in findings.dial(outcome, gains, differences)

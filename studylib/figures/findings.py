@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from studylib.analysis.dial import OWN
 from studylib.analysis.difficulty import ALL, LEVELS
 from studylib.figures.palette import in_order, name_of
 
@@ -121,21 +122,23 @@ def dial(outcome: pd.DataFrame, gains: pd.DataFrame, differences: pd.DataFrame) 
         f"RL's gain in points where it is hard (L4 and L5): {'; '.join(hard)}. "
         f"Above the better parent, over all levels: {_which(above)}. Below it: {_which(below)}. "
         f"Of the others ({len(whole) - len(above) - len(below)}) the interval holds zero: neither is shown. "
-        f"{_so(outcome)}"
+        f"{_so(outcome, set(above.loc[above['base'] == OWN, 'arm']))}"
     )
 
 
-def _so(outcome: pd.DataFrame) -> str:
-    """What follows for the question of the chapter."""
-    adds = set(outcome.loc[outcome["id"].str.contains("-adds-"), "outcome"])
-    trades = set(outcome.loc[outcome["id"].str.endswith("-synergy"), "outcome"])
-    if "held" in adds and trades == {"held"}:
-        return "So it is exposure that decides: without it they trade, and with some of it they add up."
-    if "held" in adds:
+def _so(outcome: pd.DataFrame, own: set[str]) -> str:
+    """What follows for the question of the chapter. own: the combinations above the better parent at dose 0."""
+    adds = outcome[outcome["id"].str.contains("-adds-")]
+    held = {name.partition("-adds-")[0] for name in adds.loc[adds["outcome"] == "held", "id"]}
+    if held & own:
+        names = ", ".join(map(name_of, sorted(held & own)))
         return (
-            "So there is a dose at which SFT and RL add up; that they trade at 0 % is not shown of every combination."
+            f"Over all levels {names} is above the better parent at 0 % as well, so that part of the prediction holds "
+            "and yet does not tell the doses apart: whether they still trade is to be read level by level, below."
         )
-    if "not run" in adds:
+    if held:
+        return "So there is a dose at which SFT and RL add up over all levels, and at 0 % they do not."
+    if "not run" in set(adds["outcome"]):
         return "Whether SFT and RL add up at another dose is not known here."
     return "So no dose is known at which SFT and RL add up."
 
