@@ -62,22 +62,22 @@ def _arms(accuracy: pd.DataFrame, gains: pd.DataFrame, lengths: pd.DataFrame, se
     four = four.set_index("arm")["estimate"]
     panels = [*((part, ALL) for part in PARTS), *((ALL, level) for level in LEVELS)]
     head = ["", "right, %", "one of 4 right, %", *PARTS, *LEVELS, "tokens"]
-    lines = [head, ["---"] * len(head)]
+    rows = []
     for arm in in_order([arm for arm in ("base", "base_prompted", *ARMS) if arm in right.index]):
         row = right.loc[arm]
         cells = [f"{row['estimate']:.1f} [{row['low']:.1f}, {row['high']:.1f}]", f"{four[arm]:.1f}"]
         cells += [f"{fair[arm, *panel]:+.1f}" if (arm, *panel) in fair.index else "" for panel in panels]
-        lines.append([name_of(arm), *cells, f"{tokens[arm]:.0f}" if arm in tokens else ""])
-    return [f"| {' | '.join(line)} |" for line in lines]
+        rows.append([name_of(arm), *cells, f"{tokens[arm]:.0f}" if arm in tokens else ""])
+    return _table(head, rows)
 
 
 def _claims(judged: pd.DataFrame) -> list[str]:
     """One row per claim of CLAIMS: what was measured over all benchmarks, the verdict, and its chapter."""
-    lines = ["| claim | here | verdict | chapter |", "| --- | --- | --- | --- |"]
+    rows = []
     for row in judged.set_index("id").loc[CLAIMS].to_dict("records"):
         link = f"[{row['chapter'][:2]}](notebooks/{row['chapter']}.ipynb)"
-        lines.append(f"| {row['claim']} | {measured_against(row)} | {row['verdict']} | {link} |")
-    return lines
+        rows.append([row["claim"], measured_against(row), row["verdict"], link])
+    return _table(["claim", "here", "verdict", "chapter"], rows)
 
 
 def _dial(accuracy: pd.DataFrame, outcome: pd.DataFrame) -> list[str]:
@@ -86,15 +86,18 @@ def _dial(accuracy: pd.DataFrame, outcome: pd.DataFrame) -> list[str]:
     tally = ", ".join(f"{parts[word]} {word}" for word in (*WORDS.values(), NOT_RUN) if word in parts)
     cells = accuracy[accuracy["benchmark"] == ALL].set_index(["base", "arm"])["estimate"].unstack()
     arms = in_order(list(cells.columns))
-    lines = [
+    intro = (
         f"**The dial** ([chapter 13](notebooks/{DIAL}.ipynb)): right in %, by the share of two-hop examples that the "
-        f"base has seen worked out the long way. Of {len(outcome)} parts of the prediction: {tally}.",
-        "",
-    ]
-    rows = [["seen", *map(name_of, arms)], ["---"] * (1 + len(arms))]
-    for base in (base.name for base in BASES if base.name in cells.index):
-        rows.append([base, *(f"{cells.loc[base, arm]:.1f}" for arm in arms)])
-    return lines + [f"| {' | '.join(row)} |" for row in rows]
+        f"base has seen worked out the long way. Of {len(outcome)} parts of the prediction: {tally}."
+    )
+    bases = [base.name for base in BASES if base.name in cells.index]
+    rows = [[base, *(f"{cells.loc[base, arm]:.1f}" for arm in arms)] for base in bases]
+    return [intro, "", *_table(["seen", *map(name_of, arms)], rows)]
+
+
+def _table(head: list[str], rows: list[list[str]]) -> list[str]:
+    """The lines of a Markdown table."""
+    return [f"| {' | '.join(line)} |" for line in (head, ["---"] * len(head), *rows)]
 
 
 def with_results(text: str, block: str) -> str:

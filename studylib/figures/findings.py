@@ -137,7 +137,7 @@ def _so(outcome: pd.DataFrame, own: set[str]) -> str:
             "and yet does not tell the doses apart: whether they still trade is to be read level by level, below."
         )
     if held:
-        return "So there is a dose at which SFT and RL add up over all levels, and at 0 % they do not."
+        return "So there is a dose at which SFT and RL add up over all levels; at 0 % that is not shown."
     if "not run" in set(adds["outcome"]):
         return "Whether SFT and RL add up at another dose is not known here."
     return "So no dose is known at which SFT and RL add up."

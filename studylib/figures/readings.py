@@ -309,19 +309,22 @@ def priced(matched: pd.DataFrame, arms: list[str]) -> str:
 
 
 def led(accuracy: pd.DataFrame) -> str:
-    """RL's lead over SFT, and what either gains over its base, along the doses of one trunk. accuracy: by base."""
+    """RL minus SFT, and what either gains over its base, along the doses of one trunk. accuracy: by base."""
     cells = accuracy[accuracy["benchmark"] == ALL].set_index(["base", "arm"])["estimate"].unstack()
     cells = cells.reindex([base.name for base in BASES if base.name in cells.index])
     gains = cells[["sft_eureka", "rl"]].sub(cells["base"], axis=0)
     lines = [f"at {base} SFT gains {row['sft_eureka']:+.1f} and RL {row['rl']:+.1f}" for base, row in gains.iterrows()]
     first = f"In points over its own base, {'; '.join(lines)}."
-    lead = (gains["rl"] - gains["sft_eureka"]).drop(BASES[-1].name, errors="ignore")
-    if len(lead) < 2:
+    difference = (gains["rl"] - gains["sft_eureka"]).drop(BASES[-1].name, errors="ignore")
+    if len(difference) < 2:
         return f"{first} With one dose the dial says nothing."
-    course = "grows with" if lead.is_monotonic_increasing else "falls with" if lead.is_monotonic_decreasing else None
-    return (
-        f"{first} RL's lead over SFT {f'{course} each' if course else 'goes one way and then the other with the'} dose."
-    )
+    if difference.is_monotonic_increasing:
+        course = "grows with each"
+    elif difference.is_monotonic_decreasing:
+        course = "falls with each"
+    else:
+        course = "goes one way and then the other with the"
+    return f"{first} RL minus SFT {course} dose."
 
 
 def answer(verdicts: pd.DataFrame) -> str:
