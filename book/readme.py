@@ -13,8 +13,8 @@ from studylib.analysis.difficulty import ALL, LEVELS, PARTS
 from studylib.analysis.gate import posed
 from studylib.analysis.verdicts import COMBINATIONS
 from studylib.errors import StudyError
+from studylib.figures import readings
 from studylib.figures.palette import in_order, name_of
-from studylib.figures.readings import answer
 from studylib.figures.tables import measured_against
 from studylib.paths import ROOT, reference_root
 
@@ -45,7 +45,7 @@ def results(scale: str = "mini") -> str:
     return "\n\n".join(
         [
             f"**The gate: {posed(gate)}.** Chapter 01 has its table.",
-            f"**The question:** {answer(judged[judged['chapter'] == whole.name]).removeprefix('- ')}",
+            f"**The question:** {readings.synergy(judged[judged['chapter'] == whole.name]).removeprefix('- ')}",
             "\n".join(_arms(accuracy, gains, lengths, several)),
             "\n".join(_claims(judged)),
             "\n".join(_dial(*(pd.read_csv(tables / DIAL / f"{name}.csv") for name in ("accuracy", "outcome")))),

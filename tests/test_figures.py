@@ -57,7 +57,7 @@ def kl_table():
 
 def test_every_figure_carries_its_stamp_once(figures):
     for name, fig in figures.items():
-        stamps = [note.text for note in palette.stamped(fig, STAMP).layout.annotations if note.name == "stamp"]
+        stamps = [note.text for note in palette.with_stamp(fig, STAMP).layout.annotations if note.name == "stamp"]
         assert stamps == [STAMP], name
 
 

@@ -23,8 +23,8 @@ def test_the_best_and_the_worst_are_those_over_all_benchmarks():
 
 def test_a_long_title_takes_lines_and_room_and_none_is_none():
     fig = palette.dress(go.Figure(), "plain", 300)
-    assert palette.titled(fig, "").layout.title.text == "plain"
-    fig = palette.titled(fig, "a sentence of many words " * 5)
+    assert palette.with_title(fig, "").layout.title.text == "plain"
+    fig = palette.with_title(fig, "a sentence of many words " * 5)
     lines = fig.layout.title.text.split("<br>")
     assert len(lines) > 1 and max(map(len, lines)) <= palette.LINE and fig.layout.height == 300 + 18 * (len(lines) - 1)
 
@@ -37,7 +37,7 @@ def test_gained_and_lost_are_no_arms_colours():
 
 
 def test_no_text_of_a_figure_is_smaller_than_a_phone_shows():
-    fig = palette.stamped(palette.dress(go.Figure(go.Scatter(x=[1], y=[1])), "title", 300), "stamp")
+    fig = palette.with_stamp(palette.dress(go.Figure(go.Scatter(x=[1], y=[1])), "title", 300), "stamp")
     sizes = [fig.layout.font.size, fig.layout.legend.font.size, fig.layout.xaxis.tickfont.size]
     assert min(*sizes, *(note.font.size for note in fig.layout.annotations)) >= 11
 

@@ -17,7 +17,7 @@ from studylib.world.tasks import steps_needed
 from studylib.world.teachers import boxed, careful, short
 
 WANTED = Gate(
-    prompts=["Line by line."], manner=10, manner_share=0.01, prompt=5, instructed=2, short_steps=90,
+    prompts=["Line by line."], strategy=10, strategy_share=0.01, prompt=5, instructed=2, short_steps=90,
     pass_hardest=(20, 60), pass_more=30, groups=50, letters=95, levels=-0.4, skill=0.1, skill_gain=5, converged=1,
     traces_right=97, steps_right=90, rl_gain=(2, 12), rl_length=(0.7, 1.5), dilemma=2, benchmarks=3, router=5,
 )  # fmt: skip
@@ -36,13 +36,13 @@ def verdicts(rows: list[list]) -> list[str]:
     return [told[-1] for told in rows]
 
 
-def test_another_manner_is_held_against_the_usual_one_within_a_question():
+def test_another_strategy_is_held_against_the_usual_one_within_a_question():
     train = answers(np.tile([1, 1, 0, 0, 0, 0, 1, 0], (20, 1)))
     train["strategy"] = np.where(train["sample"] < 2, "all items", "what counts")
-    told = gate.manners(train, WANTED)[0]
+    told = gate.strategies(train, WANTED)[0]
     assert told[2] == pytest.approx(100 - 100 / 6) and told[-1] == "fails" and "all items (25.0 %)" in told[1]
-    assert verdicts(gate.manners(train.assign(strategy="what counts"), WANTED)) == ["holds"]
-    assert verdicts(gate.manners(train.assign(strategy=None), WANTED)) == ["not measured"]
+    assert verdicts(gate.strategies(train.assign(strategy="what counts"), WANTED)) == ["holds"]
+    assert verdicts(gate.strategies(train.assign(strategy=None), WANTED)) == ["not measured"]
 
 
 def test_the_best_prompt_counts():

@@ -166,11 +166,11 @@ def test_the_step_checker_finds_a_wrong_first_hop():
 
 def test_rambling_traces_go_wrong_where_careful_ones_do_not():
     rng, share = random.Random(2), {}
-    for manner in (teachers.careful, teachers.rambling):
+    for teacher in (teachers.careful, teachers.rambling):
         boxed = [
-            manner(task, rng).text.endswith(f"{{{task.value}}}") for task in tasks("MiniVision", "sum", 200, seed=3)
+            teacher(task, rng).text.endswith(f"{{{task.value}}}") for task in tasks("MiniVision", "sum", 200, seed=3)
         ]
-        share[manner] = sum(boxed) / len(boxed)
+        share[teacher] = sum(boxed) / len(boxed)
     assert share[teachers.careful] == 1 and 0.3 < share[teachers.rambling] < 0.95
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import os
 import random
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -182,6 +183,7 @@ def rate(step: int) -> float:
 
 def train(rank: int, model, tokenizer, seed: int, first: Path | None, last: Path, dose: float, until: int) -> None:
     """Language stage up to step `until`, from the state in `first` (or from the start); leaves its state in `last`."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # what torch sends when the parent dies; shells ignore it behind `&`
     meeting = last.with_suffix(f".{os.getppid()}")  # a port could be taken
     distributed.init_process_group("gloo", f"file://{meeting.resolve()}", rank=rank, world_size=PROCESSES)
     torch.set_num_threads(1)
@@ -229,10 +231,11 @@ def train(rank: int, model, tokenizer, seed: int, first: Path | None, last: Path
                 torch.save(dict(model=model.state_dict(), optimizers=states, step=step), writing)
                 writing.rename(last if step == until else part)
             distributed.barrier()
-    if rank == 0:
-        part.unlink(missing_ok=True)
     distributed.barrier()
     distributed.destroy_process_group()
+    if rank == 0:
+        for own in (part, meeting):
+            own.unlink(missing_ok=True)
 
 
 def build(work: Path, out: Path, seed: int, dose: float) -> None:

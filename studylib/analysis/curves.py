@@ -9,9 +9,9 @@ LOSSES = ("SFT alone", "SFT and RL", "RL alone")
 
 
 def stretches(log: pd.DataFrame, column: str = "reward") -> pd.DataFrame:
-    """Running means over a tenth of each run, a row an arm: first, highest, highest_at (step), last, steps.
+    """Running means over a tenth of each run, one row per arm: first, highest, highest_at (step), last, steps.
 
-    A collapse shows as a last that lies below the first. log: columns arm, step and `column`.
+    log: columns arm, step and `column`.
     """
     rows = {}
     for arm, run in log.groupby("arm", sort=False):
@@ -20,6 +20,11 @@ def stretches(log: pd.DataFrame, column: str = "reward") -> pd.DataFrame:
         ends = {"first": running.iloc[0], "highest": running.max(), "highest_at": running.idxmax()}
         rows[arm] = {**ends, "last": running.iloc[-1], "steps": len(values)}
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("arm")
+
+
+def collapses(rewards: pd.DataFrame) -> pd.Series:
+    """Whether each run's reward ends below where it began. rewards: stretches of the reward."""
+    return rewards["last"] < rewards["first"]
 
 
 def loss_shares(log: pd.DataFrame) -> pd.DataFrame:

@@ -59,7 +59,7 @@ def gate_table(measured: Measured, wanted: Gate) -> pd.DataFrame:
     programs = steps.programs(pd.concat(measured.questions.values()))
     m = measured
     rows = [
-        *manners(steps.with_strategy(m.train, programs), wanted),
+        *strategies(steps.with_strategy(m.train, programs), wanted),
         *prompts(m.plain, m.prompts, wanted),
         *instructed(*(steps.with_strategy(first(table), programs) for table in (m.base, m.instructed)), wanted),
         *headroom(m.base, m.levels, m.train, wanted),
@@ -109,25 +109,25 @@ def _row(
     return [row, precondition, value, low, high, at_least, at_most, HOLDS if inside else FAILS]
 
 
-def manners(train: pd.DataFrame, wanted: Gate) -> list[list]:
-    """G1: the largest advantage within a question of a manner that is taken now and then, over the usual one."""
-    text = "G1", "no better manner in reach (points)"
+def strategies(train: pd.DataFrame, wanted: Gate) -> list[list]:
+    """G1: the largest advantage within a question of a strategy that is taken now and then, over the usual one."""
+    text = "G1", "no better strategy in reach (points)"
     if train["strategy"].isna().all():
-        return [_row(*text, None, at_most=wanted.manner)]
+        return [_row(*text, None, at_most=wanted.strategy)]
     shares = train["strategy"].value_counts(normalize=True)
-    usual, others = shares.index[0], shares.index[1:][shares.iloc[1:] >= wanted.manner_share]
+    usual, others = shares.index[0], shares.index[1:][shares.iloc[1:] >= wanted.strategy_share]
     rates = train.groupby(["question_id", "strategy"])["correct"].mean().unstack()
     gains = {}
-    for manner in others:
-        both = (POINTS * (rates[manner] - rates[usual])).dropna()
+    for strategy in others:
+        both = (POINTS * (rates[strategy] - rates[usual])).dropna()
         values = train.drop_duplicates("question_id").set_index("question_id").loc[both.index].reset_index()
-        if len(values) > 1:  # every question weighs alike: few hold both manners
-            gains[manner] = crossed_mean(values.assign(value=both.to_numpy(), benchmark=ALL))
+        if len(values) > 1:  # every question weighs alike: few hold both strategies
+            gains[strategy] = crossed_mean(values.assign(value=both.to_numpy(), benchmark=ALL))
     if not gains:
-        return [_row("G1", f"no better manner in reach (points); only {usual}", 0.0, at_most=wanted.manner)]
-    best = max(gains, key=lambda manner: gains[manner].estimate)
-    name = f"no better manner in reach (points): {best} ({POINTS * shares[best]:.1f} %) over {usual}"
-    return [_row("G1", name, gains[best], at_most=wanted.manner)]
+        return [_row("G1", f"no better strategy in reach (points); only {usual}", 0.0, at_most=wanted.strategy)]
+    best = max(gains, key=lambda strategy: gains[strategy].estimate)
+    name = f"no better strategy in reach (points): {best} ({POINTS * shares[best]:.1f} %) over {usual}"
+    return [_row("G1", name, gains[best], at_most=wanted.strategy)]
 
 
 def prompts(plain: pd.DataFrame, prompted: Mapping[str, pd.DataFrame], wanted: Gate) -> list[list]:

@@ -125,7 +125,7 @@ def dress(fig: go.Figure, title: str, height: int, panels: int = 0) -> go.Figure
     return fig
 
 
-def titled(fig: go.Figure, finding: str) -> go.Figure:
+def with_title(fig: go.Figure, finding: str) -> go.Figure:
     """The figure with what it shows as its title, in lines that fit a phone; as it is without a finding."""
     if not finding:
         return fig
@@ -137,6 +137,6 @@ def titled(fig: go.Figure, finding: str) -> go.Figure:
     return fig.update_layout(title_text="<br>".join(lines), **room)
 
 
-def stamped(fig: go.Figure, stamp: str) -> go.Figure:
+def with_stamp(fig: go.Figure, stamp: str) -> go.Figure:
     """The figure, saying which scale, seed and plan its numbers come from, or which paper."""
     return fig.update_annotations(text=stamp, selector={"name": "stamp"})

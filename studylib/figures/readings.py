@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from studylib.analysis.curves import collapses
 from studylib.analysis.dial import BASES
 from studylib.analysis.difficulty import ALL, LEVELS, MEAN, PARTS
 from studylib.analysis.verdicts import NON_INFERIORITY_MARGIN
@@ -10,11 +11,11 @@ from studylib.figures.palette import in_order, name_of
 
 EASIEST, HARDEST = LEVELS[0], LEVELS[-1]
 KEEPS, LOSES, OPEN = "keeps", "loses", "may keep or lose"
-LEVELLED = 1.0  # points on validation between two checkpoints, as for RL in the gate (G10)
+LEVEL_COURSE = 1.0  # points on validation: two checkpoints that differ by less are level
 HARDLY = 5.0  # % of the questions: fewer is hardly any
 
 
-def gained(gains: pd.DataFrame, arm: str) -> str:
+def gain(gains: pd.DataFrame, arm: str) -> str:
     """An arm's gain over the base: in all, where it was trained and where not, and at both ends of the levels.
 
     gains: difficulty.gains.
@@ -51,7 +52,7 @@ def _ends(signs: list[int]) -> str:
     return "Neither end is shown to move."
 
 
-def sampled(passes: pd.DataFrame, arm: str) -> str:
+def samples(passes: pd.DataFrame, arm: str) -> str:
     """What more samples of the base would have given, beside an arm. passes: passk.pass_at_k."""
     cells = passes[(passes["benchmark"] == ALL) & (passes["level"] == ALL)].set_index(["arm", "k"])["estimate"]
     one, base = cells[arm, 1], cells["base"]
@@ -70,7 +71,7 @@ def sampled(passes: pd.DataFrame, arm: str) -> str:
     )
 
 
-def kept(contrasts: pd.DataFrame, arm: str, sft: str = "sft_eureka", rl: str = "rl") -> str:
+def inheritance(contrasts: pd.DataFrame, arm: str, sft: str = "sft_eureka", rl: str = "rl") -> str:
     """What of each parent is left in a combination: RL's easiest questions and SFT's hardest, to the margin.
 
     contrasts: verdicts.contrasts_for or synergy.against_parents (points).
@@ -109,7 +110,7 @@ def _comes_to(of_rl: str, of_sft: str) -> str:
     return "So these questions do not decide it."
 
 
-def settled(checkpoints: pd.DataFrame) -> str:
+def convergence(checkpoints: pd.DataFrame) -> str:
     """Was an arm stopped early? Its last checkpoint beside the best of those before. checkpoints: checkpoint_scores."""
     lines = []
     for arm in in_order(list(checkpoints["arm"].unique())):
@@ -125,12 +126,12 @@ def settled(checkpoints: pd.DataFrame) -> str:
 
 
 def _course(change: float) -> str:
-    if change > LEVELLED:
+    if change > LEVEL_COURSE:
         return "still rising, so it may have been stopped early"
-    return "level" if change >= -LEVELLED else "fallen, so an earlier one is tested"
+    return "level" if change >= -LEVEL_COURSE else "fallen, so an earlier one is tested"
 
 
-def missed(measured: pd.DataFrame, wanted: list[float]) -> str:
+def thresholds(measured: pd.DataFrame, wanted: list[float]) -> str:
     """Which thresholds each arm misses. measured: one row per arm, one column per threshold; NaN is not known."""
     lines = []
     for arm, row in measured.iterrows():
@@ -139,20 +140,19 @@ def missed(measured: pd.DataFrame, wanted: list[float]) -> str:
     return f"Of {len(wanted)} thresholds: {' '.join(lines)}"
 
 
-def rewarded(stretches: pd.DataFrame) -> str:
+def rewards(stretches: pd.DataFrame) -> str:
     """Where each run's reward began, stood highest and ended, and whether that is a collapse. stretches: of rewards."""
+    collapsed = collapses(stretches)
     runs = [
         f"{name_of(row.Index)}'s reward goes from {row.first:.2f} to {row.last:.2f} (highest {row.highest:.2f}, at "
-        f"step {row.highest_at}){', a collapse' if row.last < row.first else ''}"
+        f"step {row.highest_at}){', a collapse' if collapsed[row.Index] else ''}"
         for row in stretches.itertuples()
     ]
-    word = (
-        "There is a collapse where a run" if (stretches["last"] < stretches["first"]).any() else "None collapses: none"
-    )
+    word = "There is a collapse where a run" if collapsed.any() else "None collapses: none"
     return f"{'; '.join(runs)}. {word} ends below where it began."
 
 
-def lengthened(lengths: pd.DataFrame, arms: list[str]) -> str:
+def length_by_level(lengths: pd.DataFrame, arms: list[str]) -> str:
     """Does an arm answer at greater length where it is harder? lengths: length.response_length."""
     cells = lengths[lengths["benchmark"] == ALL].set_index(["arm", "level"])
     lines = []
@@ -181,7 +181,7 @@ def _longer(easy: pd.Series, hard: pd.Series) -> str:
     return "shorter where it is harder" if hard["high"] < easy["low"] else "as long where it is harder"
 
 
-def paid(gains: pd.DataFrame, lengths: pd.DataFrame, arms: list[str]) -> str:
+def length_and_gain(gains: pd.DataFrame, lengths: pd.DataFrame, arms: list[str]) -> str:
     """Do the longest answers gain most? gains: difficulty.gains; lengths: length.response_length."""
     over_all = [table[(table["benchmark"] == ALL) & (table["level"] == ALL)] for table in (gains, lengths)]
     gain = over_all[0][over_all[0]["against"] == "B"].set_index("arm").loc[arms]
@@ -196,7 +196,48 @@ def paid(gains: pd.DataFrame, lengths: pd.DataFrame, arms: list[str]) -> str:
     )
 
 
-def departed(places: pd.DataFrame, pivotal: dict[str, pd.DataFrame], words: int = 3) -> str:
+def benchmarks(gains: pd.DataFrame, arms: list[str]) -> str:
+    """On how many benchmarks an arm is shown to gain or to lose, and where most. gains: difficulty.gains."""
+    fair = gains[(gains["against"] == "B") & (gains["level"] == ALL) & ~gains["benchmark"].isin([*PARTS, ALL])]
+    lines = []
+    for arm in arms:
+        rows = fair[fair["arm"] == arm]
+        most, least = rows.loc[rows["estimate"].idxmax()], rows.loc[rows["estimate"].idxmin()]
+        up, down = (rows["low"] > 0).sum(), (rows["high"] < 0).sum()
+        comes_to = (
+            "so the mean over all hides a trade between benchmarks"
+            if up and down
+            else "so no benchmark pays for another"
+            if up or down
+            else "so no benchmark is shown to move"
+        )
+        lines.append(
+            f"Of {len(rows)} benchmarks {name_of(arm)} is shown to gain on {up} and to lose on {down}: most on "
+            f"{most['benchmark']} ({span(most)} points), least on {least['benchmark']} ({span(least)}); {comes_to}."
+        )
+    return " ".join(lines)
+
+
+def reflection(words: pd.DataFrame) -> str:
+    """Which word of the paper's five each arm says most, and whether it says any that the base does not.
+
+    words: style.word_counts.
+    """
+    counts = words.pivot(index="arm", columns="word", values="per_1000_responses")
+    lines = []
+    for arm in in_order([arm for arm in counts.index if arm != "base"]):
+        row, own = counts.loc[arm], counts.loc["base"]
+        new = [word for word in row.index if row[word] > 0 and own[word] == 0]
+        if not row.sum():
+            lines.append(f"{name_of(arm)} says none of them")
+            continue
+        word = row.idxmax()
+        more = f"of which the base never says {', '.join(new)}" if new else "and none that the base does not say"
+        lines.append(f"{name_of(arm)} says {word!r} most ({row[word]:.0f} times per 1,000 answers), {more}")
+    return f"{'; '.join(lines)}."
+
+
+def divergence(places: pd.DataFrame, pivotal: dict[str, pd.DataFrame], words: int = 3) -> str:
     """Where in a sentence, and at which words, each arm is furthest from the base.
 
     places: divergence.kl_by_place with the arm; pivotal: divergence.pivotal_tokens by arm, the furthest first.
@@ -213,7 +254,7 @@ def departed(places: pd.DataFrame, pivotal: dict[str, pd.DataFrame], words: int 
     return " ".join(lines)
 
 
-def swapped(flows: pd.DataFrame, before: str, after: str) -> str:
+def flows(flows: pd.DataFrame, before: str, after: str) -> str:
     """How many questions are lost and won on the way, beside two samples of one model. flows: style.flows."""
     cells = flows[flows["benchmark"] == ALL].set_index("flow")
     lost, won = cells.loc["right to wrong"], cells.loc["wrong to right"]
@@ -226,7 +267,7 @@ def swapped(flows: pd.DataFrame, before: str, after: str) -> str:
     )
 
 
-def failing(stretches: pd.DataFrame) -> str:
+def failing_share(stretches: pd.DataFrame) -> str:
     """How many questions interleaved training teaches by their trace. stretches: of the share that fails, 0 to 1."""
     return " ".join(
         f"In {name_of(row.Index)} {100 * row.first:.0f} % of a step's questions fail at first and {100 * row.last:.0f} "
@@ -236,7 +277,7 @@ def failing(stretches: pd.DataFrame) -> str:
     )
 
 
-def interpolated(off: pd.DataFrame) -> str:
+def interpolation(off: pd.DataFrame) -> str:
     """Does accuracy lie on the straight line between the parents? off: synergy.off_the_line."""
     shown = off[off["p_holm"] < 0.05]
     below, above = (shown["estimate"] < 0).sum(), (shown["estimate"] > 0).sum()
@@ -257,7 +298,7 @@ def interpolated(off: pd.DataFrame) -> str:
     )
 
 
-def spread(counts: pd.DataFrame) -> str:
+def levels(counts: pd.DataFrame) -> str:
     """How the questions lie over the levels. counts: difficulty.level_counts."""
     levels = counts[list(LEVELS)]
     shares = 100 * levels.sum() / levels.to_numpy().sum()
@@ -270,7 +311,7 @@ def spread(counts: pd.DataFrame) -> str:
     )
 
 
-def prompted(accuracy: pd.DataFrame) -> str:
+def prompt(accuracy: pd.DataFrame) -> str:
     """What a prompt alone gives the untrained base. accuracy: difficulty.accuracy with base and base_prompted."""
     cells = accuracy[accuracy["benchmark"] == ALL].set_index("arm")["estimate"]
     if "base_prompted" not in cells:
@@ -283,7 +324,7 @@ def prompted(accuracy: pd.DataFrame) -> str:
     )
 
 
-def within_reach(passes: pd.DataFrame) -> str:
+def headroom(passes: pd.DataFrame) -> str:
     """How much of what the base gets wrong it could say. passes: passk.pass_at_k."""
     cells = passes[(passes["benchmark"] == ALL) & (passes["arm"] == "base")].set_index(["level", "k"])["estimate"]
     most = max(k for _, k in cells.index)
@@ -295,7 +336,7 @@ def within_reach(passes: pd.DataFrame) -> str:
     )
 
 
-def priced(matched: pd.DataFrame, arms: list[str]) -> str:
+def compute(matched: pd.DataFrame, arms: list[str]) -> str:
     """Each combination beside what a parent had for no more compute. matched: compute.matched_differences."""
     lines = []
     for arm in arms:
@@ -308,7 +349,7 @@ def priced(matched: pd.DataFrame, arms: list[str]) -> str:
     return " ".join(lines)
 
 
-def led(accuracy: pd.DataFrame) -> str:
+def lead(accuracy: pd.DataFrame) -> str:
     """RL minus SFT, and what either gains over its base, along the doses of one trunk. accuracy: by base."""
     cells = accuracy[accuracy["benchmark"] == ALL].set_index(["base", "arm"])["estimate"].unstack()
     cells = cells.reindex([base.name for base in BASES if base.name in cells.index])
@@ -327,7 +368,26 @@ def led(accuracy: pd.DataFrame) -> str:
     return f"{first} RL minus SFT {course} dose."
 
 
-def answer(verdicts: pd.DataFrame) -> str:
+def long_way(ways: pd.DataFrame, groups: pd.DataFrame) -> str:
+    """Whether RL goes the long way more often than its base does when instructed, and how many groups could show it.
+
+    ways: dial.long_way by base, groups: dial.groups by base (both %).
+    """
+    lines = []
+    for base, row in groups.set_index("base").iterrows():
+        cells = ways[ways["base"] == base].set_index("arm")
+        if "rl" not in cells.index:
+            continue
+        rl, own = cells.loc["rl"], cells.loc["base_instructed"]
+        course = "RL has taken it up" if rl["low"] > own["high"] else "RL is not shown to take it up"
+        lines.append(
+            f"At {base} {row['estimate']:.1f} % of the base's groups of rollouts hold the long way, and it goes from "
+            f"{own['estimate']:.1f} to {rl['estimate']:.1f} % of the answers: {course}."
+        )
+    return " ".join(lines)
+
+
+def synergy(verdicts: pd.DataFrame) -> str:
     """Is a combination as good as the better parent at every level? By part of the benchmarks, in words.
 
     verdicts: verdicts.judge of the claims of synergy (chapter 11).

@@ -258,8 +258,8 @@ class Gate(Section):
     """
 
     prompts: list[str] = Field(min_length=1)
-    manner: float  # G1: the most that another manner may be ahead within a question,
-    manner_share: Share  # if at least this share of the answers takes it
+    strategy: float  # G1: the most that another strategy may be ahead within a question,
+    strategy_share: Share  # if at least this share of the answers takes it
     prompt: float  # G2: the most that a prompt may gain
     instructed: float  # G3: the most that the instruction may change, on any benchmark
     short_steps: float  # G3: the least share of answers in short steps

@@ -262,9 +262,9 @@ class Study:
         name: stable, and unique in the chapter. finding: its title, computed from the data (see figures.findings).
         """
         from studylib.figures.display import show
-        from studylib.figures.palette import stamped, titled
+        from studylib.figures.palette import with_stamp, with_title
 
-        show(stamped(titled(fig, finding), source or self.stamp), name, picture=self.train)
+        show(with_stamp(with_title(fig, finding), source or self.stamp), name, picture=self.train)
 
     def remark(self, text: str) -> None:
         """Shows sentences under a figure, computed from its table (see figures.readings)."""
