@@ -48,7 +48,7 @@ def results(scale: str = "mini") -> str:
             f"**The question:** {readings.synergy(judged[judged['chapter'] == whole.name]).removeprefix('- ')}",
             "\n".join(_arms(accuracy, gains, lengths, several)),
             "\n".join(_claims(judged)),
-            "\n".join(_dial(*(pd.read_csv(tables / DIAL / f"{name}.csv") for name in ("accuracy", "outcome")))),
+            "\n".join(_dial(*(pd.read_csv(tables / DIAL / f"{n}.csv") for n in ("accuracy", "pass_at_k", "outcome")))),
         ]
     )
 
@@ -80,18 +80,22 @@ def _claims(judged: pd.DataFrame) -> list[str]:
     return _table(["claim", "here", "verdict", "chapter"], rows)
 
 
-def _dial(accuracy: pd.DataFrame, outcome: pd.DataFrame) -> list[str]:
-    """One row per base: what each arm has right over all benchmarks; before them how the prediction fared."""
+def _dial(accuracy: pd.DataFrame, several: pd.DataFrame, outcome: pd.DataFrame) -> list[str]:
+    """One row per base: what each arm has right over all benchmarks, and in one of four answers; before them how the
+    prediction fared."""
     parts = outcome["outcome"].value_counts()
     tally = ", ".join(f"{parts[word]} {word}" for word in (*WORDS.values(), NOT_RUN) if word in parts)
     cells = accuracy[accuracy["benchmark"] == ALL].set_index(["base", "arm"])["estimate"].unstack()
+    four = several[(several["benchmark"] == ALL) & (several["level"] == ALL) & (several["k"] == 4)]
+    four = four.set_index(["base", "arm"])["estimate"].unstack()
     arms = in_order(list(cells.columns))
     intro = (
-        f"**The dial** ([chapter 13](notebooks/{DIAL}.ipynb)): right in %, by the share of two-hop examples that the "
-        f"base has seen worked out the long way. Of {len(outcome)} parts of the prediction: {tally}."
+        f"**The dial** ([chapter 13](notebooks/{DIAL}.ipynb)): right in % (in brackets: one of four answers), by the "
+        "share of two-hop examples that the base has seen worked out the long way. "
+        f"Of {len(outcome)} parts of the prediction: {tally}."
     )
     bases = [base.name for base in BASES if base.name in cells.index]
-    rows = [[base, *(f"{cells.loc[base, arm]:.1f}" for arm in arms)] for base in bases]
+    rows = [[base, *(f"{cells.loc[base, arm]:.1f} ({four.loc[base, arm]:.1f})" for arm in arms)] for base in bases]
     return [intro, "", *_table(["seen", *map(name_of, arms)], rows)]
 
 

@@ -49,12 +49,18 @@ def test_more_samples_are_named_with_how_many_each_arm_has():
 
 
 @pytest.mark.parametrize(
-    ("own", "word"), [(3.0, "does not tell the doses apart"), (-3.0, "there is a dose at which SFT and RL add up")]
+    ("own", "shown", "word"),
+    [
+        (3.0, "held", "does not tell the doses apart"),
+        (-3.0, "held", "there is a dose at which SFT and RL add up"),
+        (3.0, "undecided", "no combination is shown to add up at another dose; at 0 % Two-stage is above"),
+        (-3.0, "undecided", "no dose is known"),
+    ],
 )
-def test_adding_up_at_a_dose_is_a_finding_only_where_the_same_arm_does_not_at_none(own, word):
+def test_adding_up_at_a_dose_is_a_finding_only_where_the_same_arm_does_not_at_none(own, shown, word):
     rows = [("0 %", own, own - 1, own + 1), ("10 %", 3.0, 2.0, 4.0)]
     differences = pd.DataFrame(rows, columns=["base", "estimate", "low", "high"])
     differences = differences.assign(arm="two_stage", benchmark="all", level="all")
-    outcome = pd.DataFrame({"id": ["two_stage-adds-10", "dial-two_stage-synergy"], "outcome": "held"})
+    outcome = pd.DataFrame({"id": ["two_stage-adds-10", "dial-two_stage-synergy"], "outcome": shown})
     gains = differences.assign(arm="rl")
     assert word in findings.dial(outcome, gains, differences)

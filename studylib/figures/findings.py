@@ -140,6 +140,12 @@ def _so(outcome: pd.DataFrame, own: set[str]) -> str:
         return "So there is a dose at which SFT and RL add up over all levels; at 0 % that is not shown."
     if "not run" in set(adds["outcome"]):
         return "Whether SFT and RL add up at another dose is not known here."
+    if own:
+        return (
+            "Tested together, as the prediction is (Holm), no combination is shown to add up at another dose; at 0 % "
+            f"{', '.join(map(name_of, sorted(own)))} is above the better parent over all levels, and whether it trades "
+            "there is to be read level by level, below."
+        )
     return "So no dose is known at which SFT and RL add up."
 
 
