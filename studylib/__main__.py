@@ -25,7 +25,10 @@ def _study(scale: str, seed: int, changes: list[str] | None = None, train: bool 
         try:
             overrides[key] = json.loads(value)
         except ValueError:
-            raise StudyError(f"--set {change}: the value must be JSON, as in --set rl.beta=0.02.") from None
+            raise StudyError(
+                f"--set {change}: the value must be JSON, as in --set rl.beta=0.02; a text needs quotes of its own, as "
+                """in --set 'engine.name="vllm"'."""
+            ) from None
     return Study(scale, seed, train, overrides)
 
 

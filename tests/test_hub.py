@@ -1,5 +1,6 @@
 """Published datasets read from folders of the same files: nothing here touches the network."""
 
+import base64
 import io
 import json
 import os
@@ -254,7 +255,10 @@ def test_few_unreadable_rows_are_left_out_and_named_and_more_stop_the_stage(tmp_
         "train.jsonl row 8: it has no answer, but None",
         "train.jsonl row 10: its text shows 1 pictures and there are 0",
     ]
-    with pytest.raises(StudyError, match=r"2 of the 40 rows .* lets 0.5% be left out; the first is train.jsonl row 8"):
+    with pytest.raises(
+        StudyError,
+        match=r"2 of the 40 rows .* lets 0.5 % be left out; the first is train.jsonl row 8.*or raise data.unreadable",
+    ):
         load_queries(tmp_path)
 
 
@@ -271,7 +275,8 @@ def encoded(mode: str, size: tuple[int, int], kind: str = "PNG") -> bytes:
         (encoded("1", (20_000, 20_000)), "more than 89,478,485 pixels"),
         (encoded("1", (10_000, 10_000)), "more than 89,478,485 pixels"),
         (encoded("L", (1200, 4)), "1200 pixels long and 4 wide"),
-        (b"version https://git-lfs.github.com/spec/v1", "in no format that can be read"),
+        (b"version https://git-lfs.github.com/spec/v1", "pointer of Git LFS.*git lfs pull"),
+        (b"GIF", "in no format that can be read"),
     ],
 )
 def test_a_picture_that_no_later_stage_could_show_is_found_when_loading(data, reason, tmp_path):
@@ -410,3 +415,58 @@ def test_real_questions_go_from_files_to_grades(sample, request):
     for row, (answer,) in zip(asked, answers, strict=True):
         assert answer.tokens > 0
         assert grade(row, answer.text, answer.finish_reason).outcome in ("correct", "wrong", "unparsed", "truncated")
+
+
+@pytest.mark.parametrize(
+    ("columns", "sentence"),
+    [
+        ({"nope": "question"}, "columns names 'nope', which we do not read"),
+        ({"answer": "golld"}, "columns names 'golld', which is no column; did you mean 'gold'"),
+    ],
+)
+def test_columns_that_are_not_there_are_named(columns, sentence, tmp_path):
+    jsonl(tmp_path / "train.jsonl", [{"question": "?", "answer": "1", "gold": "2", "images": []}])
+    with pytest.raises(StudyError, match=sentence):
+        load_queries(tmp_path, **{"data.hub.queries.columns": columns})
+
+
+def test_a_first_row_without_a_column_does_not_stop_the_others(tmp_path):
+    rows = [
+        {"question": "no answer?", "images": []},
+        *({"question": f"{n}?", "answer": "1", "images": []} for n in range(9)),
+    ]
+    jsonl(tmp_path / "train.jsonl", rows)
+    read, facts = load_queries(tmp_path, **{"data.unreadable": 0.2})
+    assert len(read) == 8  # one is for validation
+    assert facts["unreadable"]["data.hub.queries"] == ["train.jsonl row 1: it has no 'answer'"]
+
+
+@pytest.mark.parametrize(
+    ("data", "sentence"),
+    [
+        (b"5", "holds 5 and no rows"),
+        (b"version https://git-lfs.github.com/spec/v1\noid 1", "pointer of Git LFS"),
+        ('{"question": "caf\u00e9?", "answer": "1", "images": []}'.encode("latin-1"), "not JSON in UTF-8"),
+    ],
+)
+def test_a_file_that_holds_no_rows_says_what_it_is(data, sentence, tmp_path):
+    (tmp_path / "train.json").write_bytes(data)
+    with pytest.raises(StudyError, match=sentence):
+        load_queries(tmp_path)
+
+
+def test_pictures_may_lie_elsewhere_in_the_dataset_or_in_the_row(tmp_path):
+    encoded = "data:image/png;base64," + base64.b64encode(picture()["bytes"]).decode()
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "b.png").write_bytes(picture()["bytes"])
+    (tmp_path / "data").mkdir()
+    rows = [{"question": f"{n}?", "answer": "1", "images": ["../images/b.png", encoded][n % 2 :][:1]} for n in range(4)]
+    jsonl(tmp_path / "data" / "train.jsonl", rows)
+    read, _ = load_queries(tmp_path)
+    assert all(len(row["images"]) == 1 for row in read)
+
+
+def test_a_split_that_the_others_leave_empty_says_so(tmp_path):
+    jsonl(tmp_path / "train.jsonl", [{"question": f"{n}?", "answer": "1", "images": []} for n in range(3)])
+    with pytest.raises(StudyError, match="No question is left for the split 'train'"):
+        load_queries(tmp_path, **{"data.validation": 50})

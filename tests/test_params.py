@@ -40,13 +40,34 @@ def test_switches_repeated_seeds_and_equal_parents_are_refused():
         load_params("smoke", {"rl.steps": True})
     with pytest.raises(StudyError, match=r"seeds: true and false"):
         load_params("smoke", {"seeds": [True]})
-    with pytest.raises(StudyError, match=r"seeds: \[1, 1\] names a seed twice"):
+    with pytest.raises(StudyError, match=r"seeds: \[1, 1\] names 1 twice"):
         load_params("smoke", {"seeds": [1, 1]})
     with pytest.raises(StudyError, match=r"both parents, sft and rl, are 'rl'"):
         load_params("smoke", {"merging.sft": "rl"})
     for seed in (0, -1):
         with pytest.raises(StudyError, match=f"The seed is {seed}: seeds are whole numbers from 1"):
             Study("smoke", seed)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "sentence"),
+    [
+        ("rl.steps", "10", r"rl.steps: '10' is a text and should be a number"),
+        ("seeds", ["1"], r"seeds: \['1'\] is a text"),
+        ("rl.beta", float("inf"), "'rl.beta' is inf"),
+        ("data.training", ["MiniVision", "MiniVision"], "data.training: .* names 'MiniVision' twice"),
+        ("data.training", [], "'data.training' is empty, but it should name at least one"),
+        (
+            "data.hub.queries",
+            {"nam": "x", "split": "train"},
+            "unknown key 'data.hub.queries.nam'; did you mean 'name'\\?$",
+        ),
+        ("data.hub.queries", {"name": "", "split": "train"}, "'data.hub.queries.name' is ''"),
+    ],
+)
+def test_a_value_of_another_kind_is_named_with_what_it_should_be(key, value, sentence):
+    with pytest.raises(StudyError, match=sentence):
+        load_params("smoke", {key: value})
 
 
 def test_names_that_point_nowhere_are_refused():
@@ -62,7 +83,7 @@ def test_names_that_point_nowhere_are_refused():
 def test_a_method_takes_its_own_sections_and_no_other():
     with pytest.raises(StudyError, match=r"'sft' does not read the section 'interleaved'"):
         load_params("smoke", {"arms.x": {"method": "sft", "data": "eureka", "interleaved": {"weight": 1}}})
-    with pytest.raises(StudyError, match=r"'arms.x' is \[.*valid dictionary"):
+    with pytest.raises(StudyError, match=r"'arms.x' is \[.*a section of keys"):
         load_params("smoke", {"arms.x": [{"method": "sft", "data": "eureka"}]})
     with pytest.raises(StudyError, match=r"'progressive' needs 'data'"):
         load_params("smoke", {"arms.x": {"method": "progressive"}})

@@ -131,3 +131,44 @@ def test_a_chat_s_reasoning_is_a_trace_and_two_questions_are_refused():
 def test_one_of_several_pictures_is_named_where_the_text_shows_it():
     assert query("<image>\n<image>Which is larger?")["question"] == "Which is larger?"
     assert query("Is <image> larger than <image>?")["question"] == "Is [picture 1] larger than [picture 2]?"
+
+
+@pytest.mark.parametrize(
+    ("options", "choices"),
+    [
+        ({"A": "1", "B": "2", "C": None}, ["1", "2"]),
+        (r"['$\frac{1}{2}$', '2']".replace("\\", "\\"), [r"$\frac{1}{2}$", "2"]),
+        (["(A) red", "(B) blue"], ["red", "blue"]),
+        (["<image>", "<image>"], ["A", "B"]),
+        (["<image1> shows it", "<image2> does"], ["[picture 1] shows it", "[picture 2] does"]),
+        (["", ""], ["A", "B"]),
+        ('["1", null]', ["1", ""]),
+    ],
+)
+def test_options_are_read_from_whatever_holds_them(options, choices):
+    assert schemas.query({"question": "Which?", "answer": "A", "options": options})["choices"] == choices
+
+
+@pytest.mark.parametrize("answer", ["<answer>7</answer>", "3 + 4 = 7\n#### 7", "<answer> \\boxed{7} </answer>"])
+def test_a_gold_answer_is_taken_out_of_its_tags(answer):
+    assert schemas.query({"question": "?", "answer": answer})["answer"] == "7"
+
+
+def test_a_trace_has_its_tags_once():
+    row = {"question": "1 + 1?", "solution": float("nan"), "attempt": "<think>one and one</think> 2"}
+    trace = schemas.s1k({**row, "thinking_trajectories": ["<think>one and one</think>"]})
+    assert (trace["trace"], trace["answer"]) == ("<think> one and one </think> 2", "")
+
+
+@pytest.mark.parametrize(
+    ("precision", "read"), [("", None), (float("nan"), None), (None, None), ("2", 2.0), (1.0, 1.0)]
+)
+def test_a_precision_is_a_number_or_none(precision, read):
+    row = {"pid": "1", "question": "How long?", "choices": None, "unit": float("nan"), "answer": "1.5"}
+    row |= {"question_type": "free_form", "answer_type": "float", "precision": precision}
+    question = schemas.mathvista(row)
+    assert (question["precision"], question["unit"], question["question"]) == (read, None, "How long?")
+
+
+def test_half_a_character_does_not_reach_a_table():
+    schemas.query({"question": "How many \ud83d?", "answer": "1"})["question"].encode()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import codecs
 import hashlib
 import io
 import json
@@ -9,7 +11,8 @@ import os
 import random
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +31,8 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 ASPECT = 200  # of the long side to the short one; Qwen2.5-VL's processor raises beyond
+FIRST = 100  # rows whose columns are looked at before all are read
+OPTIONAL = ("id", "solution", "options", "choices")  # columns that a reader takes where they are there
 _KINDS = (".parquet", ".jsonl", ".json")
 _EMPTY = {"problem": None, "version": "", "precision": None, "unit": None, "telling": "", "solution": "", "scene": ""}
 
@@ -43,6 +48,11 @@ def load_questions(params: Params, split: str) -> tuple[Dataset, dict[str, Any]]
         rows = [row for name, spec in params.data.benchmarks.items() for row in _benchmark(params, name, spec, facts)]
     else:
         rows = _queries(params, split, facts)
+    if not rows:
+        raise StudyError(
+            f"No question is left for the split {split!r}: the others take all that data.hub.queries has. Lower "
+            "data.validation, or name a data.hub.validation."
+        )
     return table(rows, features()), facts
 
 
@@ -124,13 +134,15 @@ def read_rows(
         for number, raw in enumerate(_raw_rows(file), 1):
             try:
                 row = _row(raw, spec, schema, level, [file.parent, root])
-                name = len(rows) + len(unreadable) if row["id"] is None else row["id"]
+                name = str(len(rows) + len(unreadable) if row["id"] is None else row["id"])
                 if name in rows:
                     raise StudyError(f"it has the id {name!r}, which another row has too")
                 if tested and not row["images"]:
                     raise StudyError("it has no picture")
             except (StudyError, KeyError, TypeError, AttributeError, IndexError, ValueError) as error:
-                reason = error if isinstance(error, StudyError) else f"{type(error).__name__} {error}"
+                reason = f"it has no {error}" if isinstance(error, KeyError) else error
+                if not isinstance(error, StudyError | KeyError):
+                    reason = f"one of its values is of another kind than expected ({error})"
                 unreadable.append(f"{file.relative_to(root) if file != root else file.name} row {number}: {reason}")
                 continue
             row |= {"id": f"{benchmark.lower()}-{split}-{name}", "benchmark": benchmark, "split": split}
@@ -139,10 +151,10 @@ def read_rows(
     total = len(rows) + len(unreadable)
     if unreadable:
         facts.setdefault("unreadable", {})[where] = unreadable
-    if not rows or len(unreadable) > allowed * total:
+    if not rows or len(unreadable) > round(allowed * total, 6):
         raise StudyError(
             f"{where}: {len(unreadable)} of the {total} rows of {spec.name} cannot be read, and data.unreadable lets "
-            f"{allowed:.1%} be left out; the first is {unreadable[0]}."
+            f"{100 * allowed:.3g} % be left out; the first is {unreadable[0]}. Mend them, or raise data.unreadable."
             if unreadable
             else f"{where}: {spec.name} has no rows."
         )
@@ -158,10 +170,11 @@ def _row(raw: Any, spec: HubSet, schema: Schema, level: str, folders: list[Path]
     row["images"] = _pictures(raw, schema, folders)
     if (shown := str(raw["question"]).count("<image>")) > len(row["images"]):
         raise StudyError(f"its text shows {shown} pictures and there are {len(row['images'])}")
-    if level and raw[level] is not None:
-        row["level"] = _level(raw[level])
+    published = raw.get(level) if level else None
+    if published not in (None, "") and published == published:
+        row["level"] = _level(published)
         if not row["level"]:
-            raise StudyError(f"{level} is {raw[level]!r}, not a level from 1 to 5")
+            raise StudyError(f"{level} is {published!r}, not a level from 1 to 5")
     return row
 
 
@@ -229,23 +242,32 @@ def _raw_rows(file: Path, columns: list[str] | None = None) -> Iterator[dict[str
         try:
             for batch in ParquetFile(file).iter_batches(batch_size=64, columns=columns):
                 yield from batch.to_pylist()
-        except pyarrow.ArrowException as error:
+        except (pyarrow.ArrowException, OSError) as error:
+            _refuse_pointer(file.read_bytes()[:60], file)
             raise StudyError(f"{file} is no readable parquet file: {str(error).splitlines()[0]}") from error
         return
-    text = file.read_text(encoding="utf-8-sig", errors="replace")
+    data = file.read_bytes().removeprefix(codecs.BOM_UTF8)
+    _refuse_pointer(data, file)
     try:
-        rows = json.loads(text) if file.suffix == ".json" else None
-    except ValueError:
+        rows = json.loads(data) if file.suffix == ".json" or data.lstrip()[:1] == b"[" else None
+    except (ValueError, RecursionError):
         rows = None  # lines, whatever the file is called
     if isinstance(rows, dict):  # rows by name, or under one key
         lists = [value for value in rows.values() if isinstance(value, list)]
         rows = lists[0] if len(lists) == 1 else rows.values()
-    for row in filter(str.strip, text.split("\n")) if rows is None else rows:
+    if rows is not None and not isinstance(rows, Collection):
+        raise StudyError(f"{file} holds {rows!r} and no rows.")
+    for row in filter(bytes.strip, data.split(b"\n")) if rows is None else rows:
         try:
-            row = json.loads(row) if isinstance(row, str) else row
+            row = json.loads(row) if isinstance(row, bytes) else row
             yield row if isinstance(row, dict) else StudyError("it is no row of columns")
-        except ValueError as error:
-            yield StudyError(f"it is not JSON ({error})")
+        except (ValueError, RecursionError) as error:
+            yield StudyError(f"it is not JSON in UTF-8 ({error})")
+
+
+def _refuse_pointer(data: bytes, name: object) -> None:
+    if data.startswith(b"version https://git-lfs"):
+        raise StudyError(f"{name} is a pointer of Git LFS and not the file: run git lfs pull where it comes from")
 
 
 def layout(spec: HubSet, schema: Schema, where: str) -> tuple[list[str], str]:
@@ -258,14 +280,25 @@ def layout(spec: HubSet, schema: Schema, where: str) -> tuple[list[str], str]:
 
 def _check_columns(spec: HubSet, schema: Schema, where: str, files: list[Path], leveled: bool) -> str:
     """The column with the published levels, "" for none. Raises StudyError for a column that is missing."""
-    first = next((raw for file in files for raw in _raw_rows(file) if isinstance(raw, dict)), None)
-    if first is None:
+    rows = (raw for file in files for raw in _raw_rows(file) if isinstance(raw, dict))
+    first = list(islice(rows, FIRST))
+    if not first:
         return ""
-    columns = list(first)
-    try:
-        there = {*columns, *from_chat(first)} | {ours for ours, theirs in spec.columns.items() if theirs in columns}
-    except StudyError:
-        there = set(columns)
+    columns = list(dict.fromkeys(name for raw in first for name in raw))
+    there, problems = set(columns), []
+    for raw in first:
+        try:
+            there |= set(from_chat(raw))
+        except StudyError as problem:
+            problems.append(problem)
+    if len(problems) == len(first):
+        raise StudyError(f"{where}: no row of {spec.name} can be read; of the first one, {problems[0]}.")
+    for ours, theirs in spec.columns.items():
+        if ours not in (known := [*schema.columns, *schema.pictures, *OPTIONAL]):
+            raise StudyError(f"{where}.columns names {ours!r}, which we do not read{nearest(ours, known)}.")
+        if theirs not in there:
+            raise StudyError(f"{where}.columns names {theirs!r}, which is no column{nearest(theirs, sorted(there))}.")
+    there |= set(spec.columns)
     missing = [name for name in schema.columns if name not in there]
     if schema.pictures and not there & set(schema.pictures):
         missing.append(" or ".join(schema.pictures))
@@ -315,10 +348,13 @@ def _encoded(value: Any, folders: list[Path]) -> bytes:
     if not isinstance(data, bytes):
         name = str(value["path"] if isinstance(value, dict) else value).removeprefix("file://")
         paths = [(folder, Path(os.path.normpath(folder / name))) for folder in folders]
-        path = next((path for folder, path in paths if path.is_relative_to(folder) and path.is_file()), None)
-        if path is None:
-            raise StudyError(f"the picture {name} is not in the dataset")
-        data = path.read_bytes()
+        inside = (path for _, path in paths if any(map(path.is_relative_to, folders)) and path.is_file())
+        if (written := re.match(r"data:image/[\w.+-]+;base64,", name)) is not None:
+            data = base64.b64decode(name[written.end() :])
+        elif path := next(inside, None):
+            data = path.read_bytes()
+        else:
+            raise StudyError(f"the picture {name:.80} is not in the dataset")
     _check_picture(data)
     return data
 
@@ -327,6 +363,7 @@ def _check_picture(data: bytes) -> None:
     """Raises StudyError for a picture that a later stage could not decode or show."""
     from PIL import Image, UnidentifiedImageError
 
+    _refuse_pointer(data, "its picture")
     with warnings.catch_warnings():
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         try:

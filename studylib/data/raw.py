@@ -5,32 +5,42 @@ import json
 import re
 from collections.abc import Mapping
 from typing import Any
+from unicodedata import normalize
 
 from studylib.errors import StudyError
 
 CHATS = ("messages", "conversations", "conversation", "message")
-_ROLES = {"user": "user", "human": "user", "assistant": "assistant", "gpt": "assistant", "model": "assistant"}
-_THOUGHT = re.compile(r"\s*<think>(.*?)</think>(.*)", re.S)
+_ROLES = {
+    "user": "user",
+    "human": "user",
+    "assistant": "assistant",
+    "gpt": "assistant",
+    "model": "assistant",
+    "bot": "assistant",
+}
+_THOUGHT = re.compile(r"\s*(?:<think>)?(.*?)</think>(.*)", re.S)
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _SPECIAL = re.compile(r"<\|\w+\|>")
 
 # A form feed, backspace, bell or vertical tab before a letter is never text.
 _NEVER_TEXT = re.compile("([\a\b\f\v])(?=[A-Za-z])")
 # Tabs and line ends are: what follows must be the rest of a command and no word, inside $...$ a short one too.
 _CLEAR = re.compile(
-    "(?:(\t)(?=(?:imes|heta|au|herefore|frac|ilde|riangle(?:q|left|right)?)(?![A-Za-z])|ext(?:bf|it|rm)?\\s*\\{)"
-    "|(\r)(?=(?:ho|ight(?:arrow)?)(?![A-Za-z]))|(\n)(?=(?:abla|otin)(?![A-Za-z])|eq(?=\\s*[-\\d\\\\a-z])))"
+    "(?:(\t)(?=(?:imes|heta|au|herefore|frac|ilde|riangle(?:q|left|right)?)(?![A-Za-z])"
+    "|(?:ext(?:bf|it|rm)?|binom)\\s*\\{|an(?=\\s*[\\d\\\\^({]))"
+    "|(\r)(?=(?:ho|ight(?:arrow)?|m|angle|floor|ceil|brace|vert)(?![A-Za-z]))|(\n)(?=(?:abla|otin)(?![A-Za-z])|eq(?=\\s*[-\\d\\\\a-z])))"
 )
 _SHORT = re.compile(
     "(?:(\t)(?=(?:anh?|op?)(?![A-Za-z]))|(\r)(?=(?:m|angle|floor|ceil|brace|vert)(?![A-Za-z]))"
-    "|(\n)(?=(?:u|eq?|eg|mid|ot)(?![A-Za-z])))"
+    "|(\n)(?=(?:u|eq?|eg|mid|ot|leq|geq|parallel)(?![A-Za-z])))"
 )
-_INLINE = re.compile(r"(?<![\\$])\$(?!\$)[^$]+\$")
+_INLINE = re.compile(r"(?<!\\)\$\$?[^$]+\$\$?|\\\(.+?\\\)|\\\[.+?\\\]", re.S)
 _LETTER = dict(zip("\a\b\f\v\t\r\n", "abfvtrn", strict=True))
 
-_HEADER = re.compile(r"(?:^|\s)(?:Choices|Options|选项)\s*[:：]")
-_LABEL = r"([(（\[]?)([A-J])[ \t]?([.:)\]．：）、])[ \t]*"
-_ON_LINES = re.compile(r"^[ \t]*" + _LABEL, re.M)
-_IN_LINE = re.compile(r"(?:(?<![^\s,;?)_，；。？）])|(?<![A-Za-z])(?=[(（\[]?[A-J][．：）、]))" + _LABEL)
+_HEADER = re.compile(r"(?:^|\s)(?i:choices|options|选项)\s*[:：]")
+_LABEL = r"([(（\[]?)([A-JＡ-Ｊ])[ \t]?([.:)\]．：）、])[ \t]*"
+_ON_LINES = re.compile(r"^[ \t]*(?:[-*•][ \t]+)?" + _LABEL, re.M)
+_IN_LINE = re.compile(r"(?:(?<![^\s,;:?)_，；：。？）])|(?<![A-Za-z])(?=[(（\[]?[A-JＡ-Ｊ][．：）、]))" + _LABEL)
 
 
 def from_chat(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -84,8 +94,16 @@ def mended(value: Any) -> Any:
         return [mended(each) for each in value]
     if not isinstance(value, str):
         return value
+    if _SURROGATE.search(value):  # halves of a character, which no file can hold
+        value = value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     value = _CLEAR.sub(_backslash, _NEVER_TEXT.sub(_backslash, value))
-    return _INLINE.sub(lambda inline: _SHORT.sub(_backslash, inline[0]), value)
+    return _INLINE.sub(_mended_math, value)
+
+
+def _mended_math(math: re.Match) -> str:
+    """Display math has line ends of its own."""
+    displayed = math[0].startswith(("$$", "\\["))
+    return _SHORT.sub(lambda m: m[0] if displayed and m[0] == "\n" else _backslash(m), math[0])
 
 
 def _backslash(control: re.Match) -> str:
@@ -118,14 +136,14 @@ def split_choices(text: str) -> tuple[str, list[str]]:
     if not headers and labels is inline:  # no header and no lines: points or people may be named so
         if "?" in choices[-1] or (len(labels) == 2 and not re.search(r"[?？:：.。)）_]$", stem)):
             return text.strip(), []
-    return stem, choices if any(choices) else [label[2] for label in labels]
+    return stem, choices if any(choices) else [normalize("NFKC", label[2]) for label in labels]
 
 
 def _chain(labels) -> list[re.Match]:
     """The longest run of labels A, B, C ... in one style; of equally long ones the last."""
     labels, longest = list(labels), []
     for place, first in enumerate(labels):
-        if first[2] == "A":
+        if normalize("NFKC", first[2]) == "A":
             chain = [first]
             for label in labels[place + 1 :]:
                 if label[2] == chr(ord(chain[-1][2]) + 1) and (label[1], label[3]) == (first[1], first[3]):

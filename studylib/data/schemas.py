@@ -1,6 +1,7 @@
 """Rows of the published benchmarks and training sets, each in its own columns, to the one question schema."""
 
 import ast
+import json
 import re
 from collections.abc import Callable, Mapping
 from functools import wraps
@@ -15,6 +16,9 @@ Row = Mapping[str, Any]
 VISION_ONLY = "Answer the question in the picture."  # MathVerse's Vision Only, and some of MathVision
 _PICTURE, _PLACE = re.compile(r"<image ?(\d)>"), re.compile(r"<image \d+>\s?")
 _BOX = re.compile(r"\\boxed\s*\{((?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*)\}")
+_TAG, _THOUGHT = re.compile(r"</?think>"), re.compile(r"\A.*?</think>", re.S)
+_LABEL = re.compile(r"\s*\(?([A-Z])\s*[.:)．：）、]\s*")
+_OPTION_PICTURE = re.compile(r"\s*(?:[(\[]?[A-Z][)\].:]\s*)?<image ?\d*>\s*")
 _INTEGER, _FLOAT = re.compile(r"[-+]?\d+"), re.compile(r"[-+]?\d*\.\d+")
 
 
@@ -49,6 +53,14 @@ def picture_names(text: str, pictures: int) -> str:
     return _PICTURE.sub(r"[picture \1]", text).strip()
 
 
+def picture_options(options: list[str]) -> list[str]:
+    """Options that are pictures: their letters where all are, else each with a number."""
+    if options and all(map(_OPTION_PICTURE.fullmatch, options)):
+        return [letter(i) for i in range(len(options))]
+    number = count(1)
+    return [re.sub(r"<image ?\d*>", lambda _: f"[picture {next(number)}]", option) for option in options]
+
+
 def free_form_answer(*forms: str) -> dict[str, Any]:
     """A free answer; where several forms are accepted `answers` holds them all."""
     kind = "integer" if _INTEGER.fullmatch(forms[0]) else "float" if _FLOAT.fullmatch(forms[0]) else "text"
@@ -77,7 +89,7 @@ def accepted_answers(answer: Any) -> list[str]:
             forms = None  # such as the interval [0, 1)
         if isinstance(forms, list) and all(isinstance(form, str) for form in forms):
             answer = forms
-    forms = [_plain(form) for form in (answer if isinstance(answer, list) else [answer])]
+    forms = list(dict.fromkeys(map(_plain, mended(answer) if isinstance(answer, list) else [answer])))
     if not forms or "" in forms:
         raise StudyError(f"it has no answer, but {answer!r}")
     return forms
@@ -107,6 +119,8 @@ def choice_answer(answer: Any, choices: list[str], by_text: bool = False) -> dic
     same = [letter(texts.index(text))] if text in texts else []
     letters = (by_text and same) or _letters(text, texts) or same or _several(text, texts)
     letters = letters or _letters(text.upper(), texts)
+    alike = [i for i, each in enumerate(texts) if each.lower() == text.lower()]
+    letters = letters or ([letter(alike[0])] if len(alike) == 1 else [])
     if not letters:
         raise StudyError(f"the answer {answer!r} is none of the choices {choices}")
     return {
@@ -155,18 +169,18 @@ def reader(read: Callable[[Row], dict[str, Any]]) -> Callable[[Row], dict[str, A
 def mathvision(row: Row) -> dict[str, Any]:
     """Its pictures are one: what the text calls <image2> is a part of it."""
     text = picture_names(row["question"], 1) or VISION_ONLY
-    fields = answer_fields(text, option_list(row["options"]), row["answer"])
+    fields = answer_fields(text, picture_options(option_list(row["options"])), row["answer"])
     return {"id": row["id"], "solution": row.get("solution") or "", **fields}
 
 
 @reader
 def mathverse(row: Row) -> dict[str, Any]:
     """Versions of one problem share `problem`; a Vision Only row has its choices in the picture alone."""
-    multiple = "choice" in row["question_type"]
+    multiple = _is_choice(row)
     stem, options = split_choices(row["question"] or "") if multiple else ((row["question"] or "").strip(), [])
     return {
         "id": row["sample_index"],
-        "problem": str(row["problem_index"]),
+        "problem": _plain(row["problem_index"]),
         "version": row["problem_version"].lower().replace(" ", "-"),
         "question": with_options(stem, options) or VISION_ONLY,
         **(choice_answer(row["answer"], options) if multiple else free_form_answer(single_answer(row["answer"]))),
@@ -177,8 +191,7 @@ def mathverse(row: Row) -> dict[str, Any]:
 def mathvista(row: Row) -> dict[str, Any]:
     """A choice is answered by its text upstream, by its letter here; the unit is asked for as upstream does."""
     options = option_list(row["choices"])
-    multiple = row["question_type"] == "multi_choice"
-    unit = row["unit"] or None
+    multiple, unit = _is_choice(row), _plain(row["unit"]) or None
     stem = f"{row['question'].strip()} (Unit: {unit})" if unit else row["question"].strip()
     fields = (
         choice_answer(row["answer"], options, by_text=True)
@@ -191,7 +204,7 @@ def mathvista(row: Row) -> dict[str, Any]:
         "id": row["pid"],
         "question": with_options(stem, options),
         "unit": unit,
-        "precision": row["precision"],
+        "precision": float(row["precision"]) if _plain(row["precision"]) else None,
         **fields,
     }
 
@@ -202,7 +215,7 @@ def mmmu(row: Row) -> dict[str, Any]:
     pictures = sum(row.get(f"image_{number}") is not None for number in range(1, 8))
     options = [picture_names(str(option), max(pictures, 2)) for option in option_list(row["options"])]
     stem = picture_names(row["question"], pictures)
-    if row["question_type"] == "multiple-choice":
+    if _is_choice(row):
         return {"id": row["id"], "question": with_options(stem, options), **choice_answer(row["answer"], options)}
     forms = accepted_answers(row["answer"])
     fields = {"question": stem, **free_form_answer(*forms)} if len(forms) > 1 else answer_fields(stem, [], forms[0])
@@ -219,12 +232,24 @@ def mmstar(row: Row) -> dict[str, Any]:
 @reader
 def query(row: Row) -> dict[str, Any]:
     """A training query: an answer that is one of the choices is its letter, anything else is a free answer."""
-    answer = row["answer"]
-    boxed = _BOX.findall(answer) if isinstance(answer, str) else []
-    fields = answer_fields(
-        without_places(row["question"]), option_list(row.get("options")), boxed[0] if len(boxed) == 1 else answer
-    )
+    options = picture_options(option_list(row.get("options") or row.get("choices")))
+    fields = answer_fields(without_places(row["question"]), options, _unwrapped(row["answer"]))
     return {"id": row.get("id"), **fields}
+
+
+def _unwrapped(answer: Any) -> Any:
+    """A gold answer without the tags, the marks or the box around it, and without the solution before these."""
+    if not isinstance(answer, str):
+        return answer
+    if tagged := re.search(r"<answer>(.*?)</answer>", answer, re.S):
+        answer = tagged[1]
+    answer = answer.rpartition("####")[2]
+    boxed = _BOX.findall(answer)
+    return boxed[0] if len(boxed) == 1 else answer
+
+
+def _is_choice(row: Row) -> bool:
+    return "choice" in str(row["question_type"]).lower()
 
 
 def without_places(text: str) -> str:
@@ -252,23 +277,42 @@ def trace_row(row: Row, thinking: str | list[str], attempt: str) -> dict[str, An
     question, parts = (row["question"] or "").strip(), []
     for name, part in (("question", question), ("thinking", thinking), ("attempt", attempt)):
         part = part[0] if isinstance(part, list) and len(part) == 1 else part
-        if not isinstance(part, str) or not part.strip():
+        if not isinstance(part, str) or not _plain(part):
             raise StudyError(f"its {name} is no text, but {part!r:.60}")
         parts.append(part.strip())
-    solution = str(row["solution"] or "").strip()
+    parts[1:] = _TAG.sub("", parts[1]).strip(), _TAG.sub("", _THOUGHT.sub("", parts[2])).strip()
+    solution = _plain(row["solution"])
     kind = {"choices": [], "question_type": "free_form", "answer_type": "text"}
     reasoned = f"<think> {parts[1]} </think> {parts[2]}"
     return {"id": None, "question": question, "telling": question, "trace": reasoned, "answer": solution, **kind}
 
 
 def option_list(value: Any) -> list[str]:
-    """Options as a list of texts: a list, one that is written as text, or none."""
+    """Options as a list of texts, without labels of their own: from a list, from one that is written as text, or by
+    letter; none where there are none."""
     if isinstance(value, str):
+        value = _written(value.strip())
+    if isinstance(value, Mapping):  # a table fills up with None
+        value = [value[name] for name in sorted(value) if value[name] is not None]
+    if value is None or value != value:
+        return []
+    if not isinstance(value, list | tuple):
+        raise StudyError(f"its options are no list, but {value!r:.60}")
+    texts = [mended("" if option is None else str(option)) for option in value]
+    labels = list(map(_LABEL.match, texts))
+    if len(texts) > 1 and all(label and label[1] == letter(i) for i, label in enumerate(labels)):
+        texts = [text[label.end() :] for text, label in zip(texts, labels, strict=True)]
+    return texts if any(map(str.strip, texts)) else [letter(i) for i in range(len(texts))]
+
+
+def _written(text: str) -> Any:
+    """A list that is written as Python or JSON."""
+    for read in (ast.literal_eval, json.loads):
         try:
-            value = ast.literal_eval(value)
-        except (SyntaxError, ValueError):
-            raise StudyError(f"{value!r} is not a list") from None
-    return [str(option) for option in value or []]
+            return read(text) if text else None
+        except (SyntaxError, ValueError, MemoryError, RecursionError):
+            continue
+    raise StudyError(f"{text!r:.60} is not a list")
 
 
 BENCHMARKS = {

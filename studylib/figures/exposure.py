@@ -28,7 +28,7 @@ def accuracy_by_dose(accuracy: pd.DataFrame) -> go.Figure:
             _add(fig, cells[cells["arm"] == arm], arm, 0.1 * (i - 1.5), arm not in names, row, 1)
             names.add(arm)
     fig.update_yaxes(title_text="accuracy (%)", title_standoff=4)
-    _bases(fig, row=2)
+    _bases(fig, cells["base"], row=2)
     return dress(fig, "Accuracy by what the base has seen", 620, 1)
 
 
@@ -51,7 +51,7 @@ def synergy_by_dose(differences: pd.DataFrame) -> go.Figure:
     room = cells["estimate"].abs().max() + (cells["high"] - cells["low"]).median()
     fig.update_yaxes(range=[-room, room])
     fig.update_yaxes(title_text="points", title_standoff=4, col=1)
-    _bases(fig, row=len(panels))
+    _bases(fig, cells["base"], row=len(panels))
     return dress(fig, "Combination minus the better parent", 210 * len(panels) + 110, 2)
 
 
@@ -76,7 +76,7 @@ def long_way(ways: pd.DataFrame, groups: pd.DataFrame) -> go.Figure:
     fig.update_yaxes(title_standoff=4, rangemode="tozero")
     for row, unit in enumerate(("answers (%)", "groups (%)"), 1):
         fig.update_yaxes(title_text=unit, row=row)
-    _bases(fig, row=2)
+    _bases(fig, ways["base"], row=2)
     return dress(fig, "How often the long way is gone", 600, 1)
 
 
@@ -90,9 +90,10 @@ def _add(fig: go.Figure, cells: pd.DataFrame, arm: str, shift: float, show: bool
         fig.add_trace(line, row=row, col=col)
 
 
-def _bases(fig: go.Figure, row: int) -> None:
-    """The bases under the panels; what their percentages are of stands under the last row."""
-    names = [name.replace(" %", "").replace(", ", ",<br>") for name in PLACES]  # three panels fit a phone
-    ends = [-0.5, max(PLACES.values()) + 0.5]
-    fig.update_xaxes(tickvals=list(PLACES.values()), ticktext=names, tickangle=0, range=ends, showticklabels=False)
+def _bases(fig: go.Figure, bases: pd.Series, row: int) -> None:
+    """The bases that a table has under the panels; what their percentages are of stands under the last row."""
+    places = {name: place for name, place in PLACES.items() if name in set(bases)}
+    names = [name.replace(" %", "").replace(", ", ",<br>") for name in places]  # three panels fit a phone
+    ends = [-0.5, max(places.values()) + 0.5]
+    fig.update_xaxes(tickvals=list(places.values()), ticktext=names, tickangle=0, range=ends, showticklabels=False)
     fig.update_xaxes(title_text="long way seen (%)", title_standoff=4, showticklabels=True, row=row)

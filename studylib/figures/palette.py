@@ -129,7 +129,7 @@ def with_title(fig: go.Figure, finding: str) -> go.Figure:
     """The figure with what it shows as its title, in lines that fit a phone; as it is without a finding."""
     if not finding:
         return fig
-    lines = textwrap.wrap(finding, LINE)
+    lines = textwrap.wrap(finding.replace(" %", "\u00a0%"), LINE)  # a number and its unit stay on one line
     more = 18 * (len(lines) - 1)
     room = {"margin_t": fig.layout.margin.t + more, "height": fig.layout.height + more}
     if more:  # plotly sets the first of several lines ten pixels higher than a single one

@@ -1,5 +1,6 @@
 """How the files of `params/` are read; errors name the file, the key and the nearest known one."""
 
+import re
 import types
 import typing
 from typing import Any
@@ -38,7 +39,12 @@ def _sentence(error: dict) -> str:
         return f"key {place!r} is missing"
     if error["type"] == "value_error":
         return f"{place + ': ' if place else ''}{error['ctx']['error']}"
+    if error["type"] == "too_short":
+        return f"{place!r} is empty, but it should name at least one"
     message = error["msg"].replace("Input should", "it should")
+    message = re.sub(
+        r"be a valid dictionary or (?:instance|object) .*", "be a section of keys, as {key: value}", message
+    )
     return f"{place!r} is {error['input']!r}, but {message[0].lower() + message[1:]}"
 
 
@@ -102,7 +108,9 @@ def parse_params(raw: dict[str, Any], where: str) -> Params:
     try:
         return Params.model_validate(raw)
     except ValidationError as error:
-        raise StudyError(f"{where}: {_sentence(error.errors()[0])}.") from None
+        worst = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")  # a key misspelt is missing too
+        sentence = _sentence(worst)
+        raise StudyError(f"{where}: {sentence}{'' if sentence.endswith('?') else '.'}") from None
 
 
 def _set(raw: dict[str, Any], key: str, value: Any) -> None:

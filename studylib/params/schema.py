@@ -2,9 +2,9 @@
 
 import difflib
 from collections.abc import Iterable
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
@@ -13,16 +13,35 @@ Rate = Annotated[float, Field(gt=0, lt=1)]
 
 
 class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     @field_validator("*", mode="before")
     @classmethod
-    def _no_switch_for_a_number(cls, value: Any, info: ValidationInfo) -> Any:
-        """pydantic reads true as 1."""
-        values = value if isinstance(value, list) else [value]
-        if cls.model_fields[info.field_name].annotation is not bool and any(isinstance(v, bool) for v in values):
-            raise ValueError("true and false are no numbers")
+    def _only_numbers_for_numbers(cls, value: Any, info: ValidationInfo) -> Any:
+        """pydantic reads true as 1 and "10" as 10."""
+        kind, values = cls.model_fields[info.field_name].annotation, value if isinstance(value, list) else [value]
+        if kind is not bool and any(isinstance(v, bool) for v in values):
+            raise ValueError(f"true and false are no {'numbers' if _numbers_alone(kind) else 'value of it'}")
+        if _numbers_alone(kind) and any(isinstance(v, str) for v in values):
+            raise ValueError(f"{value!r} is a text and should be a number, without quotes (1.0e-5, for YAML, not 1e-5)")
         return value
+
+
+def _numbers_alone(kind: Any) -> bool:
+    """Whether an annotation is a number, or a list of numbers, beside None perhaps."""
+    inner = [part for part in get_args(kind) if part is not type(None)]
+    if get_origin(kind) is Annotated:
+        inner = inner[:1]
+    return kind in (int, float) or (get_origin(kind) is not dict and bool(inner) and all(map(_numbers_alone, inner)))
+
+
+def _apart(values: list) -> list:
+    if len(set(values)) < len(values):
+        raise ValueError(f"{values} names {next(v for v in values if values.count(v) > 1)!r} twice")
+    return values
+
+
+Apart = AfterValidator(_apart)  # of a list: nothing twice
 
 
 class HubSet(Section):
@@ -33,9 +52,9 @@ class HubSet(Section):
     the dataset calls them, where that differs.
     """
 
-    name: str
+    name: str = Field(min_length=1)
     revision: str | None = None
-    split: str
+    split: str = Field(min_length=1)
     config: str | None = None
     level_column: str | None = None
     columns: dict[str, str] = {}
@@ -61,7 +80,7 @@ class Data(Section):
 
     seed: int
     benchmarks: dict[str, HubSet | None]
-    training: list[str] = Field(min_length=1)
+    training: Annotated[list[str], Apart] = Field(min_length=1)
     train: Count | None
     text_traces: Count
     slips: float = Field(
@@ -357,7 +376,7 @@ class Params(Section):
     launch: Launch | None = None
     released: dict[str, Model] = {}
     arms: dict[str, Arm]
-    seeds: list[Count] = Field(min_length=1)
+    seeds: Annotated[list[Count], Apart] = Field(min_length=1)
     first_seed_only: list[str] = []
 
     @model_validator(mode="before")
@@ -373,13 +392,6 @@ class Params(Section):
         if self.launch and not self.hardware:
             raise ValueError("launch needs the section hardware, which says on how many GPUs")
         return self
-
-    @field_validator("seeds")
-    @classmethod
-    def _apart(cls, seeds: list[int]) -> list[int]:
-        if len(set(seeds)) < len(seeds):
-            raise ValueError(f"{seeds} names a seed twice")
-        return seeds
 
     @model_validator(mode="after")
     def _names_exist(self) -> "Params":
