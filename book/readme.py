@@ -36,8 +36,9 @@ def results(scale: str = "mini") -> str:
     if not tables.exists():
         raise StudyError(f"outputs/{scale} holds no tables: make study and make reference SCALE={scale} first.")
     whole = tables / "11_the_synergy_dilemma"
-    accuracy, gains, lengths, several, gate = (
-        pd.read_csv(whole / f"{name}.csv") for name in ("accuracy", "gains", "lengths", "pass_at_k", "gate")
+    accuracy, gains, lengths, several, seeds, gate = (
+        pd.read_csv(whole / f"{name}.csv")
+        for name in ("accuracy", "gains", "lengths", "pass_at_k", "accuracy_by_seed", "gate")
     )
     files = tables.glob("*/verdicts.csv")
     judged = pd.concat([pd.read_csv(file).assign(chapter=file.parent.name) for file in files])
@@ -46,26 +47,31 @@ def results(scale: str = "mini") -> str:
         [
             f"**The gate: {posed(gate)}.** Chapter 01 has its table.",
             f"**The question:** {readings.synergy(judged[judged['chapter'] == whole.name]).removeprefix('- ')}",
-            "\n".join(_arms(accuracy, gains, lengths, several)),
+            "\n".join(_arms(accuracy, gains, lengths, several, seeds.set_index("arm"))),
             "\n".join(_claims(judged)),
             "\n".join(_dial(*(pd.read_csv(tables / DIAL / f"{n}.csv") for n in ("accuracy", "pass_at_k", "outcome")))),
         ]
     )
 
 
-def _arms(accuracy: pd.DataFrame, gains: pd.DataFrame, lengths: pd.DataFrame, several: pd.DataFrame) -> list[str]:
-    """One row per arm: accuracy, pass@4, gains over the base by part and level, tokens of an answer."""
+def _arms(
+    accuracy: pd.DataFrame, gains: pd.DataFrame, lengths: pd.DataFrame, several: pd.DataFrame, seeds: pd.DataFrame
+) -> list[str]:
+    """One row per arm: accuracy, that of the other seeds, pass@4, gains over the base by part and level, tokens."""
     right = accuracy[accuracy["benchmark"] == ALL].set_index("arm")
     fair = gains[gains["against"] == "B"].set_index(["arm", "benchmark", "level"])["estimate"]
     tokens = lengths[(lengths["benchmark"] == ALL) & (lengths["level"] == ALL)].set_index("arm")["estimate"]
     four = several[(several["benchmark"] == ALL) & (several["level"] == ALL) & (several["k"] == 4)]
     four = four.set_index("arm")["estimate"]
     panels = [*((part, ALL) for part in PARTS), *((ALL, level) for level in LEVELS)]
-    head = ["", "right, %", "one of 4 right, %", *PARTS, *LEVELS, "tokens"]
+    others = list(seeds.columns[1:])
+    head = ["", "right, %", *others, "one of 4 right, %", *PARTS, *LEVELS, "tokens"]
     rows = []
     for arm in in_order([arm for arm in ("base", "base_prompted", *ARMS) if arm in right.index]):
         row = right.loc[arm]
-        cells = [f"{row['estimate']:.1f} [{row['low']:.1f}, {row['high']:.1f}]", f"{four[arm]:.1f}"]
+        cells = [f"{row['estimate']:.1f} [{row['low']:.1f}, {row['high']:.1f}]"]
+        cells += [f"{seeds.loc[arm, other]:.1f}" if arm in seeds.index else "" for other in others]
+        cells += [f"{four[arm]:.1f}"]
         cells += [f"{fair[arm, *panel]:+.1f}" if (arm, *panel) in fair.index else "" for panel in panels]
         rows.append([name_of(arm), *cells, f"{tokens[arm]:.0f}" if arm in tokens else ""])
     return _table(head, rows)
