@@ -61,8 +61,7 @@ def _arms(
     right = accuracy[accuracy["benchmark"] == ALL].set_index("arm")
     fair = gains[gains["against"] == "B"].set_index(["arm", "benchmark", "level"])["estimate"]
     tokens = lengths[(lengths["benchmark"] == ALL) & (lengths["level"] == ALL)].set_index("arm")["estimate"]
-    four = several[(several["benchmark"] == ALL) & (several["level"] == ALL) & (several["k"] == 4)]
-    four = four.set_index("arm")["estimate"]
+    four = _one_of_four(several).set_index("arm")["estimate"]
     panels = [*((part, ALL) for part in PARTS), *((ALL, level) for level in LEVELS)]
     others = list(seeds.columns[1:])
     head = ["", "right, %", *others, "one of 4 right, %", *PARTS, *LEVELS, "tokens"]
@@ -92,8 +91,7 @@ def _dial(accuracy: pd.DataFrame, several: pd.DataFrame, outcome: pd.DataFrame) 
     parts = outcome["outcome"].value_counts()
     tally = ", ".join(f"{parts[word]} {word}" for word in (*WORDS.values(), NOT_RUN) if word in parts)
     cells = accuracy[accuracy["benchmark"] == ALL].set_index(["base", "arm"])["estimate"].unstack()
-    four = several[(several["benchmark"] == ALL) & (several["level"] == ALL) & (several["k"] == 4)]
-    four = four.set_index(["base", "arm"])["estimate"].unstack()
+    four = _one_of_four(several).set_index(["base", "arm"])["estimate"].unstack()
     arms = in_order(list(cells.columns))
     intro = (
         f"**The dial** ([chapter 13](notebooks/{DIAL}.ipynb)): right in % (in brackets: one of four answers), by the "
@@ -103,6 +101,11 @@ def _dial(accuracy: pd.DataFrame, several: pd.DataFrame, outcome: pd.DataFrame) 
     bases = [base.name for base in BASES if base.name in cells.index]
     rows = [[base, *(f"{cells.loc[base, arm]:.1f} ({four.loc[base, arm]:.1f})" for arm in arms)] for base in bases]
     return [intro, "", *_table(["seen", *map(name_of, arms)], rows)]
+
+
+def _one_of_four(several: pd.DataFrame) -> pd.DataFrame:
+    """The rows of pass@4 over all questions. several: passk.pass_at_k."""
+    return several[(several["benchmark"] == ALL) & (several["level"] == ALL) & (several["k"] == 4)]
 
 
 def _table(head: list[str], rows: list[list[str]]) -> list[str]:

@@ -48,11 +48,6 @@ def load_questions(params: Params, split: str) -> tuple[Dataset, dict[str, Any]]
         rows = [row for name, spec in params.data.benchmarks.items() for row in _benchmark(params, name, spec, facts)]
     else:
         rows = _queries(params, split, facts)
-    if not rows:
-        raise StudyError(
-            f"No question is left for the split {split!r}: the others take all that data.hub.queries has. Lower "
-            "data.validation, or name a data.hub.validation."
-        )
     return table(rows, features()), facts
 
 
@@ -106,6 +101,11 @@ def _queries(params: Params, split: str, facts: dict[str, Any]) -> list[dict[str
     if "validation" not in params.data.hub:
         held_out = {row["id"] for row in _some(rows, params.data.validation, params.data.seed)}
         rows = [row for row in rows if (row["id"] in held_out) == (split == "validation")]
+        if not rows:
+            raise StudyError(
+                f"No question is left for the split {split!r}: the other takes all that data.hub.queries has. Lower "
+                "data.validation, or name a data.hub.validation."
+            )
     return rows if split == "validation" else _some(rows, params.data.train, params.data.seed)
 
 
@@ -347,16 +347,19 @@ def _encoded(value: Any, folders: list[Path]) -> bytes:
     data = value.get("bytes") if isinstance(value, dict) else value
     if not isinstance(data, bytes):
         name = str(value["path"] if isinstance(value, dict) else value).removeprefix("file://")
-        paths = [(folder, Path(os.path.normpath(folder / name))) for folder in folders]
-        inside = (path for _, path in paths if any(map(path.is_relative_to, folders)) and path.is_file())
-        if (written := re.match(r"data:image/[\w.+-]+;base64,", name)) is not None:
-            data = base64.b64decode(name[written.end() :])
-        elif path := next(inside, None):
-            data = path.read_bytes()
-        else:
-            raise StudyError(f"the picture {name:.80} is not in the dataset")
+        written = re.match(r"data:image/[\w.+-]+;base64,", name)
+        data = base64.b64decode(name[written.end() :]) if written else _file(name, folders).read_bytes()
     _check_picture(data)
     return data
+
+
+def _file(name: str, folders: list[Path]) -> Path:
+    """The file of this name as seen from one of the folders, if it lies in one of them."""
+    for folder in folders:
+        path = Path(os.path.normpath(folder / name))
+        if any(map(path.is_relative_to, folders)) and path.is_file():
+            return path
+    raise StudyError(f"the picture {name:.80} is not in the dataset")
 
 
 def _check_picture(data: bytes) -> None:

@@ -10,14 +10,7 @@ from unicodedata import normalize
 from studylib.errors import StudyError
 
 CHATS = ("messages", "conversations", "conversation", "message")
-_ROLES = {
-    "user": "user",
-    "human": "user",
-    "assistant": "assistant",
-    "gpt": "assistant",
-    "model": "assistant",
-    "bot": "assistant",
-}
+_ROLES = dict.fromkeys(("user", "human"), "user") | dict.fromkeys(("assistant", "gpt", "model", "bot"), "assistant")
 _THOUGHT = re.compile(r"\s*(?:<think>)?(.*?)</think>(.*)", re.S)
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _SPECIAL = re.compile(r"<\|\w+\|>")
@@ -28,12 +21,10 @@ _NEVER_TEXT = re.compile("([\a\b\f\v])(?=[A-Za-z])")
 _CLEAR = re.compile(
     "(?:(\t)(?=(?:imes|heta|au|herefore|frac|ilde|riangle(?:q|left|right)?)(?![A-Za-z])"
     "|(?:ext(?:bf|it|rm)?|binom)\\s*\\{|an(?=\\s*[\\d\\\\^({]))"
-    "|(\r)(?=(?:ho|ight(?:arrow)?|m|angle|floor|ceil|brace|vert)(?![A-Za-z]))|(\n)(?=(?:abla|otin)(?![A-Za-z])|eq(?=\\s*[-\\d\\\\a-z])))"
+    "|(\r)(?=(?:ho|ight(?:arrow)?|m|angle|floor|ceil|brace|vert)(?![A-Za-z]))"
+    "|(\n)(?=(?:abla|otin)(?![A-Za-z])|eq(?=\\s*[-\\d\\\\a-z])))"
 )
-_SHORT = re.compile(
-    "(?:(\t)(?=(?:anh?|op?)(?![A-Za-z]))|(\r)(?=(?:m|angle|floor|ceil|brace|vert)(?![A-Za-z]))"
-    "|(\n)(?=(?:u|eq?|eg|mid|ot|leq|geq|parallel)(?![A-Za-z])))"
-)
+_SHORT = re.compile("(?:(\t)(?=(?:anh?|op?)(?![A-Za-z]))|(\n)(?=(?:u|eq?|eg|mid|ot|leq|geq|parallel)(?![A-Za-z])))")
 _INLINE = re.compile(r"(?<!\\)\$\$?[^$]+\$\$?|\\\(.+?\\\)|\\\[.+?\\\]", re.S)
 _LETTER = dict(zip("\a\b\f\v\t\r\n", "abfvtrn", strict=True))
 
@@ -66,12 +57,17 @@ def from_chat(row: Mapping[str, Any]) -> dict[str, Any]:
         raise StudyError(f"its {key} are {len(questions)} questions and {len(answered)} answers, and not one of each")
     (question, pictures), columns = questions[0], {}
     if answered:
-        thought = _THOUGHT.match(answered[0][0])
-        thinking, attempt = thought.groups() if thought else ("", answered[0][0])
+        thinking, attempt = split_thought(answered[0][0])
         columns = dict.fromkeys(("thinking_trajectories", "deepseek_thinking_trajectory"), thinking)
         columns |= dict.fromkeys(("attempt", "deepseek_attempt", "answer", "solution"), attempt)
     columns |= {"question": question, **({"images": pictures} if pictures else {})}
     return {**columns, **{name: value for name, value in row.items() if name != key and value is not None}}
+
+
+def split_thought(text: str) -> tuple[str, str]:
+    """The thinking before `</think>` ("" without one), and what comes after it."""
+    thought = _THOUGHT.match(text)
+    return thought.groups() if thought else ("", text)
 
 
 def _content(content: Any) -> tuple[str, list]:

@@ -9,14 +9,14 @@ from itertools import count
 from typing import Any, NamedTuple
 from unicodedata import normalize
 
-from studylib.data.raw import from_chat, mended, refuse_special_tokens, split_choices
+from studylib.data.raw import from_chat, mended, refuse_special_tokens, split_choices, split_thought
 from studylib.errors import StudyError
 
 Row = Mapping[str, Any]
 VISION_ONLY = "Answer the question in the picture."  # MathVerse's Vision Only, and some of MathVision
 _PICTURE, _PLACE = re.compile(r"<image ?(\d)>"), re.compile(r"<image \d+>\s?")
 _BOX = re.compile(r"\\boxed\s*\{((?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*)\}")
-_TAG, _THOUGHT = re.compile(r"</?think>"), re.compile(r"\A.*?</think>", re.S)
+_TAG = re.compile(r"</?think>")
 _LABEL = re.compile(r"\s*\(?([A-Z])\s*[.:)．：）、]\s*")
 _OPTION_PICTURE = re.compile(r"\s*(?:[(\[]?[A-Z][)\].:]\s*)?<image ?\d*>\s*")
 _INTEGER, _FLOAT = re.compile(r"[-+]?\d+"), re.compile(r"[-+]?\d*\.\d+")
@@ -88,8 +88,8 @@ def accepted_answers(answer: Any) -> list[str]:
         except (SyntaxError, ValueError):
             forms = None  # such as the interval [0, 1)
         if isinstance(forms, list) and all(isinstance(form, str) for form in forms):
-            answer = forms
-    forms = list(dict.fromkeys(map(_plain, mended(answer) if isinstance(answer, list) else [answer])))
+            answer = mended(forms)
+    forms = list(dict.fromkeys(map(_plain, answer if isinstance(answer, list) else [answer])))
     if not forms or "" in forms:
         raise StudyError(f"it has no answer, but {answer!r}")
     return forms
@@ -280,7 +280,7 @@ def trace_row(row: Row, thinking: str | list[str], attempt: str) -> dict[str, An
         if not isinstance(part, str) or not _plain(part):
             raise StudyError(f"its {name} is no text, but {part!r:.60}")
         parts.append(part.strip())
-    parts[1:] = _TAG.sub("", parts[1]).strip(), _TAG.sub("", _THOUGHT.sub("", parts[2])).strip()
+    parts[1:] = (_TAG.sub("", part).strip() for part in (parts[1], split_thought(parts[2])[1]))
     solution = _plain(row["solution"])
     kind = {"choices": [], "question_type": "free_form", "answer_type": "text"}
     reasoned = f"<think> {parts[1]} </think> {parts[2]}"

@@ -8,6 +8,7 @@ from studylib.analysis.difficulty import ALL, LEVELS, MEAN, PARTS
 from studylib.analysis.verdicts import NON_INFERIORITY_MARGIN
 from studylib.figures.findings import span
 from studylib.figures.palette import in_order, name_of
+from studylib.figures.tables import each
 
 EASIEST, HARDEST = LEVELS[0], LEVELS[-1]
 KEEPS, LOSES, OPEN = "keeps", "loses", "may keep or lose"
@@ -198,7 +199,7 @@ def length_and_gain(gains: pd.DataFrame, lengths: pd.DataFrame, arms: list[str])
 
 def benchmarks(gains: pd.DataFrame, arms: list[str]) -> str:
     """On how many benchmarks an arm is shown to gain or to lose, and where most. gains: difficulty.gains."""
-    fair = gains[(gains["against"] == "B") & (gains["level"] == ALL) & ~gains["benchmark"].isin([*PARTS, ALL])]
+    fair = each(gains[(gains["against"] == "B") & (gains["level"] == ALL)], *arms)
     lines = []
     for arm in arms:
         rows = fair[fair["arm"] == arm]
